@@ -112,6 +112,8 @@ pub enum Outcome {
     RolledBack,
     /// The new version failed and `failure_action: pause` left both generations standing.
     Paused,
+    /// The new version failed in part and `failure_action: continue` went on.
+    Partial,
     /// The undo itself failed: a person must look.
     UndoFailed,
     /// Interrupted by the user before the end.

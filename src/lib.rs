@@ -1,1 +1,52 @@
+//! `docker zdd`: updates Docker Compose services without losing a request.
+//!
+//! The way through: command line (`plugin`, `cli`) → `command` → what is wanted (`model`) → what is there
+//! (`observed`) → what will be done (`plan`, pure) → doing it (`rollout`) → telling of it (`event`, `report`).
+
+pub mod cli;
+mod command;
+pub mod docker;
+pub mod duration;
 pub mod event;
+pub mod exit;
+pub mod health;
+mod interrupt;
+pub mod model;
+pub mod observed;
+pub mod plan;
+pub mod plugin;
+mod report;
+mod rollout;
+mod wake;
+
+use std::{
+    ffi::OsString,
+    io::{Write, stderr, stdout},
+};
+
+use plugin::Kind;
+
+/// Runs the program with the process's arguments and returns the exit code.
+pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
+    let invocation = match plugin::split(argv) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            command::say(&mut stderr(), &format!("{error}\n"));
+            return exit::Exit::Error.code();
+        }
+    };
+    match invocation.kind {
+        Kind::Metadata => print(&plugin::metadata()),
+        Kind::Version => print(&format!("{}\n", cli::VersionArgs::default().text())),
+        Kind::Hooks => 0,
+        Kind::Complete(words) => print(&command::complete(&invocation.docker_globals, &words)),
+        Kind::Help(words) => command::show(&cli::help(&words)),
+        Kind::Run => command::run(invocation.docker_globals, invocation.rest),
+    }
+}
+
+fn print(text: &str) -> u8 {
+    let mut out: Box<dyn Write> = Box::new(stdout());
+    command::say(&mut *out, text);
+    exit::Exit::Done.code()
+}

@@ -1,0 +1,172 @@
+//! The commands, each a short story told with the other modules.
+
+mod images;
+mod load;
+mod planning;
+mod preflight;
+mod summary;
+mod up;
+
+use std::{
+    ffi::OsString,
+    io::{IsTerminal, Read, Write, stderr, stdin, stdout},
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{
+    cli::{self, Ansi, Cli, CliError, Command, ComposeFlags, Progress},
+    docker::{Docker, Runner},
+    event::Sink,
+    exit::{Exit, Stop},
+    interrupt::{Interrupt, Urgency},
+    report::{self, Format, Look},
+    wake::Bell,
+};
+
+/// What every command works with.
+pub struct Context {
+    pub docker: Docker,
+    pub sink: Arc<dyn Sink>,
+    pub interrupt: Arc<Interrupt>,
+    pub bell: Arc<Bell>,
+    pub began: Instant,
+    pub flags: ComposeFlags,
+}
+
+/// Runs the command line's command and returns the exit code.
+pub fn run(docker_globals: Vec<OsString>, rest: Vec<OsString>) -> u8 {
+    match cli::parse(rest) {
+        Ok(cli) => dispatch(docker_globals, cli),
+        Err(help) => show(&help),
+    }
+}
+
+/// Prints help that was asked for, or what is wrong with the command line.
+pub fn show(help: &CliError) -> u8 {
+    say(&mut stdout(), &help.stdout);
+    say(&mut stderr(), &help.stderr);
+    help.exit_code
+}
+
+/// Answers the shell through Docker's own completion. Whatever goes wrong, there is an answer.
+pub fn complete(docker_globals: &[OsString], words: &[OsString]) -> String {
+    let services = || {
+        let docker = Docker::find(docker_globals.to_vec(), vec![], None).ok();
+        docker.and_then(|docker| docker.all_services().ok()).unwrap_or_default()
+    };
+    let descriptions = std::env::var_os("DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION").is_none_or(|v| v.is_empty());
+    crate::plugin::complete(&cli::command(), words, &services, descriptions)
+}
+
+fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
+    let result = match cli.command {
+        None => Ok(Exit::Done),
+        Some(Command::Version(args)) => {
+            say(&mut stdout(), &format!("{}\n", args.text()));
+            Ok(Exit::Done)
+        }
+        Some(Command::Up(args)) => {
+            Context::new(docker_globals, cli.compose).and_then(|context| up::up(context, &args))
+        }
+        Some(Command::Plan(args)) => {
+            Context::new(docker_globals, cli.compose).and_then(|context| up::plan(context, &args))
+        }
+    };
+    match result {
+        Ok(exit) => exit.code(),
+        Err(stop) => {
+            let hint = stop.hint.map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+            say(&mut stderr(), &format!("{}\n{hint}", stop.message));
+            stop.exit.code()
+        }
+    }
+}
+
+/// Writes; a reader that has gone away is no reason to fail.
+pub fn say(to: &mut dyn Write, text: &str) {
+    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+}
+
+impl Context {
+    fn new(docker_globals: Vec<OsString>, flags: ComposeFlags) -> Result<Context, Stop> {
+        let file_on_stdin = flags.files.iter().any(|file| file == "-");
+        let text = if file_on_stdin { Some(read_stdin()?) } else { None };
+        let docker = Docker::find(docker_globals, flags.args(), text)
+            .map_err(|error| Stop::new(Exit::Error, error.to_string()))?;
+        let bell = Arc::new(Bell::default());
+        let sink: Arc<dyn Sink> = Arc::from(report::sink(format(&flags), look(&flags)));
+        let began = Instant::now();
+        let interrupt = listen(&bell, docker.runner(), &sink, began)?;
+        Ok(Context { docker, sink, interrupt, bell, began, flags })
+    }
+}
+
+fn listen(
+    bell: &Arc<Bell>,
+    runner: &Arc<Runner>,
+    sink: &Arc<dyn Sink>,
+    began: Instant,
+) -> Result<Arc<Interrupt>, Stop> {
+    let (bell, runner, sink) = (bell.clone(), runner.clone(), sink.clone());
+    let socket = std::env::var("DOCKER_CLI_PLUGIN_SOCKET").ok();
+    let changed = move |urgency: Urgency| {
+        match urgency {
+            Urgency::None => {}
+            Urgency::Once => runner.cancel(),
+            Urgency::Twice => runner.close(),
+        }
+        bell.ring();
+        let count = if urgency == Urgency::Twice { 2 } else { 1 };
+        sink.on(began.elapsed(), &crate::event::Event::Interrupt { count });
+    };
+    Interrupt::listen(socket.as_deref(), changed)
+        .map_err(|error| Stop::new(Exit::Error, format!("cannot listen for signals: {error}")))
+}
+
+/// The file is read once: every call of Compose gets the same text.
+fn read_stdin() -> Result<Vec<u8>, Stop> {
+    let mut text = Vec::new();
+    match stdin().read_to_end(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Stop::new(Exit::Error, format!("cannot read the compose file from standard input: {error}"))),
+    }
+}
+
+fn format(flags: &ComposeFlags) -> Format {
+    match flags.progress {
+        None => match std::env::var("COMPOSE_PROGRESS").as_deref() {
+            Ok("tty") => Format::Tty,
+            Ok("plain") => Format::Plain,
+            Ok("json") => Format::Json,
+            Ok("quiet") => Format::Quiet,
+            _ => Format::Auto,
+        },
+        Some(Progress::Auto) => Format::Auto,
+        Some(Progress::Tty) => Format::Tty,
+        Some(Progress::Plain) => Format::Plain,
+        Some(Progress::Json) => Format::Json,
+        Some(Progress::Quiet) => Format::Quiet,
+    }
+}
+
+fn look(flags: &ComposeFlags) -> Look {
+    let env = |key: &str| std::env::var(key).unwrap_or_default();
+    let terminal = stderr().is_terminal() && env("TERM") != "dumb" && flags.ansi != Some(Ansi::Never);
+    let color = match flags.ansi {
+        Some(Ansi::Always) => true,
+        Some(Ansi::Never) => false,
+        _ => terminal && env("NO_COLOR").is_empty(),
+    };
+    let locale = [env("LC_ALL"), env("LC_CTYPE"), env("LANG")].into_iter().find(|text| !text.is_empty());
+    let unicode = locale.is_some_and(|text| text.to_ascii_lowercase().replace('-', "").contains("utf8"));
+    let size = rustix::termios::tcgetwinsize(stderr()).ok();
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    Look {
+        stderr_is_terminal: terminal,
+        columns: env("COLUMNS").parse().unwrap_or(columns),
+        rows: size.map_or(0, |size| usize::from(size.ws_row)),
+        color,
+        unicode,
+    }
+}

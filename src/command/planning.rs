@@ -1,0 +1,95 @@
+//! What the user asked for, what is there, and the plan that follows.
+
+use std::collections::BTreeSet;
+
+use super::{Context, images::Work};
+use crate::{
+    cli::Planning,
+    exit::{Exit, Stop},
+    model::{Model, Service},
+    plan::{self, Observed, Plan, Request},
+};
+
+/// A model with what was found, ready to be carried out.
+pub struct Ready {
+    pub model: Model,
+    pub observed: Observed,
+    pub plan: Plan,
+}
+
+impl Context {
+    /// Loads, builds and pulls unless `dry`, observes and plans.
+    pub fn ready(&mut self, planning: &Planning, dry: bool) -> Result<Ready, Stop> {
+        let model = self.load(planning)?;
+        let mut images = self.image_ids(&model)?;
+        let work = Work::decide(&scope(&model, planning), planning, &images);
+        if !dry && !work.is_empty() {
+            self.prepare(&work)?;
+            images = self.image_ids(&model)?;
+        }
+        let observed = Observed { containers: self.docker.containers(None)?, images };
+        let pending = if dry { work } else { Work::default() };
+        let request = self.request(&model, &observed, planning, pending)?;
+        let plan = plan::plan(&model, &observed, &request);
+        if !dry {
+            self.require_images(&model, &observed, &plan)?;
+        }
+        Ok(Ready { model, observed, plan })
+    }
+
+    fn request(
+        &self,
+        model: &Model,
+        observed: &Observed,
+        planning: &Planning,
+        pending: Work,
+    ) -> Result<Request, Stop> {
+        let foreign = observed.containers.iter().any(|c| !model.services.contains_key(&c.service));
+        Ok(Request {
+            services: planning.services.clone(),
+            no_deps: planning.no_deps,
+            force: planning.force_recreate,
+            allow_downtime: planning.allow_downtime,
+            remove_orphans: planning.remove_orphans || env_is_true("COMPOSE_REMOVE_ORPHANS"),
+            pending_images: pending.build.into_iter().chain(pending.pull).collect(),
+            dormant: if foreign { self.dormant(model)? } else { BTreeSet::new() },
+        })
+    }
+
+    /// Compose is told neither to build nor to pull, so what is missing now stays missing.
+    fn require_images(&self, model: &Model, observed: &Observed, plan: &Plan) -> Result<(), Stop> {
+        let changed = plan.services.iter().filter(|plan| !plan.steps.is_empty());
+        let image = |plan: &&plan::ServicePlan| !observed.images.contains_key(&model.services[&plan.service].image);
+        match changed.filter(image).next() {
+            None => Ok(()),
+            Some(plan) => {
+                let service = &model.services[&plan.service];
+                let message = format!("service {}: there is no image {} on the engine", service.name, service.image);
+                Err(Stop::new(Exit::Error, message).hint("build or pull it: --build, --pull missing"))
+            }
+        }
+    }
+}
+
+/// The services that the request may start: the named ones and what they depend on, or all.
+fn scope<'m>(model: &'m Model, planning: &Planning) -> Vec<&'m Service> {
+    if planning.services.is_empty() {
+        return model.services.values().collect();
+    }
+    let mut names: Vec<&str> = planning.services.iter().map(String::as_str).collect();
+    let mut next = 0;
+    while next < names.len() && !planning.no_deps {
+        let service = model.services.get(names[next]);
+        for dependency in service.iter().flat_map(|service| &service.depends_on) {
+            if !names.contains(&dependency.service.as_str()) {
+                names.push(&dependency.service);
+            }
+        }
+        next += 1;
+    }
+    names.iter().filter_map(|name| model.services.get(*name)).collect()
+}
+
+fn env_is_true(key: &str) -> bool {
+    std::env::var(key).is_ok_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "t"))
+}

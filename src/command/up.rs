@@ -1,0 +1,115 @@
+//! `docker zdd up` and `docker zdd plan`.
+
+use std::{collections::BTreeMap, io::stdout, sync::Mutex, time::Duration};
+
+use super::{Context, planning::Ready, say, summary};
+use crate::{
+    cli::{PlanArgs, PlanFormat, Planning, UpArgs},
+    event::Event,
+    exit::{Exit, Stop},
+    observed::Container,
+    plan::Plan,
+    rollout::{self, Crew},
+};
+
+/// Shows what `up` would do. Exit code 2 when it would refuse.
+pub fn plan(mut context: Context, args: &PlanArgs) -> Result<Exit, Stop> {
+    let plan = context.dry_plan(&args.planning)?;
+    let text = match args.format {
+        PlanFormat::Text => plan.to_string(),
+        PlanFormat::Json => format!("{}\n", serde_json::to_string_pretty(&plan).unwrap_or_default()),
+    };
+    say(&mut stdout(), &text);
+    Ok(if plan.refused() { Exit::Refused } else { Exit::Done })
+}
+
+/// The rollout.
+pub fn up(mut context: Context, args: &UpArgs) -> Result<Exit, Stop> {
+    if context.flags.dry_run {
+        let plan = context.dry_plan(&args.planning)?;
+        say(&mut stdout(), &plan.to_string());
+        return Ok(if plan.refused() { Exit::Refused } else { Exit::Done });
+    }
+    let mut ready = context.ready(&args.planning, false)?;
+    context.preflight(&mut ready.plan)?;
+    if ready.plan.refused() {
+        return Err(refusal(&ready.plan));
+    }
+    context.check_not_interrupted()?;
+    Ok(context.carry_out(&ready, &args.planning))
+}
+
+impl Context {
+    pub fn tell(&self, event: Event) {
+        self.sink.on(self.began.elapsed(), &event);
+    }
+
+    fn dry_plan(&mut self, planning: &Planning) -> Result<Plan, Stop> {
+        let mut plan = self.ready(planning, true)?.plan;
+        self.preflight(&mut plan)?;
+        Ok(plan)
+    }
+
+    fn check_not_interrupted(&self) -> Result<(), Stop> {
+        match self.interrupt.requested() {
+            true => Err(Stop::new(Exit::Interrupted, "interrupted; nothing was touched")),
+            false => Ok(()),
+        }
+    }
+
+    fn carry_out(&self, ready: &Ready, planning: &Planning) -> Exit {
+        let plan = &ready.plan;
+        self.tell(Event::Planned { project: plan.project.clone(), services: plan.overview() });
+        let results = match plan.changes() {
+            true => self.perform(ready, planning),
+            false => vec![],
+        };
+        let end = summary::end(plan, &results, self.interrupt.requested());
+        self.tell(Event::End {
+            exit_code: end.exit.code(),
+            message: end.message,
+            hint: end.hint,
+            took: self.began.elapsed(),
+        });
+        end.exit
+    }
+
+    fn perform(&self, ready: &Ready, planning: &Planning) -> Vec<rollout::ServiceResult> {
+        let bell = self.bell.clone();
+        // Without the listener the gate still looks every few seconds.
+        let _listener = self.docker.listen(move || bell.ring()).ok();
+        let by_id = |value: &dyn Fn(&Container) -> Duration| -> BTreeMap<_, _> {
+            ready.observed.containers.iter().map(|c| (c.id.clone(), value(c))).collect()
+        };
+        let crew = Crew {
+            docker: &self.docker,
+            model: &ready.model,
+            interrupt: &self.interrupt,
+            bell: self.bell.clone(),
+            sink: &*self.sink,
+            began: self.began,
+            restarts: ready.observed.containers.iter().map(|c| (c.id.clone(), c.restart.clone())).collect(),
+            graces: by_id(&|c| c.grace),
+            stop_timeout: planning.timeout.map(|seconds| Duration::from_secs(seconds.max(0) as u64)),
+            compose_lock: Mutex::default(),
+        };
+        let results = rollout::perform(&crew, &ready.plan);
+        if ready.plan.remove_orphans {
+            rollout::remove_orphans(&crew, &ready.plan.orphans, &results);
+        }
+        results
+    }
+}
+
+fn refusal(plan: &Plan) -> Stop {
+    let mut lines = Vec::new();
+    for service in &plan.services {
+        lines.extend(service.refusals.iter().map(|refusal| format!("service {}: {refusal}", service.service)));
+    }
+    let recreate = plan.services.iter().any(|s| !s.refusals.is_empty() && s.verdict == crate::event::Verdict::Recreate);
+    let stop = Stop::new(Exit::Refused, format!("{}\nnothing was touched", lines.join("\n")));
+    match recreate {
+        true => stop.hint("--allow-downtime lets Compose stop the old container before it starts the new one"),
+        false => stop,
+    }
+}

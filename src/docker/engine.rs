@@ -1,0 +1,163 @@
+//! `docker …`: what the engine is asked to do, always by container ID.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+
+use super::{CallError, Docker, Listener, QUICK, garbage};
+use crate::{
+    model::Hook,
+    observed::{Container, PROJECT_LABEL, parse_inspect},
+};
+
+/// What can change the gate's mind. Health probes themselves (`exec_*`) would flood.
+const EVENTS: &[&str] = &["health_status", "start", "die", "oom", "stop", "destroy", "pause", "unpause"];
+
+impl Docker {
+    /// The IDs of the project's replicas, or of one service's, in all states. One-offs of `compose run` carry
+    /// `oneoff=True`, runners of hooks carry no such label: neither is counted.
+    pub fn container_ids(&self, service: Option<&str>) -> Result<Vec<String>, CallError> {
+        let mut args = ["ps", "-aq", "--no-trunc", "--filter", "label=com.docker.compose.oneoff=False"]
+            .map(str::to_owned)
+            .to_vec();
+        args.extend(["--filter".to_owned(), format!("label={PROJECT_LABEL}={}", self.project())]);
+        if let Some(service) = service {
+            args.extend(["--filter".to_owned(), format!("label=com.docker.compose.service={service}")]);
+        }
+        let text = self.runner.run(&self.call(args, QUICK))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The replicas among these containers. One that is gone by now is left out.
+    pub fn inspect(&self, ids: &[String]) -> Result<Vec<Container>, CallError> {
+        if ids.is_empty() {
+            return Ok(vec![]);
+        }
+        let args = ["inspect", "--type", "container"].into_iter().chain(ids.iter().map(String::as_str));
+        let call = self.call(args, QUICK);
+        let answer = self.runner.answer(&call)?;
+        // A missing container makes the exit code 1, but the others are printed all the same.
+        let only_missing = answer.stderr.lines().all(|line| line.contains("No such") || line.trim().is_empty());
+        if answer.code != 0 && !only_missing {
+            return self.runner.run(&call).map(|_| vec![]);
+        }
+        parse_inspect(&answer.stdout).map_err(|error| garbage(&call, format!("{error:#}")))
+    }
+
+    /// The replicas of the project, or of one service.
+    pub fn containers(&self, service: Option<&str>) -> Result<Vec<Container>, CallError> {
+        self.inspect(&self.container_ids(service)?)
+    }
+
+    /// Reference → local image ID, for those that exist.
+    pub fn image_ids(&self, references: &[String]) -> Result<BTreeMap<String, String>, CallError> {
+        let mut found = BTreeMap::new();
+        if references.is_empty() {
+            return Ok(found);
+        }
+        let args = ["image", "inspect"].into_iter().chain(references.iter().map(String::as_str));
+        let call = self.call(args, QUICK);
+        let answer = self.runner.answer(&call)?;
+        let only_missing = answer.stderr.lines().all(|line| line.contains("No such image") || line.trim().is_empty());
+        if answer.code != 0 && !only_missing {
+            return self.runner.run(&call).map(|_| found);
+        }
+        let images: Vec<Image> = serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
+        // The answers come in the order of the questions, less the missing ones.
+        let missing = |reference: &&String| answer.stderr.lines().any(|line| line.ends_with(&format!(": {reference}")));
+        for (reference, image) in references.iter().filter(|r| !missing(r)).zip(images) {
+            found.insert(reference.clone(), image.id);
+        }
+        Ok(found)
+    }
+
+    pub fn start(&self, ids: &[String]) -> Result<(), CallError> {
+        self.on_ids(&["start"], ids, QUICK)
+    }
+
+    /// Signals and waits: each container's own signal and grace period hold unless `timeout` is given.
+    /// `longest` is the longest grace period among them.
+    pub fn stop(&self, ids: &[String], timeout: Option<Duration>, longest: Duration) -> Result<(), CallError> {
+        let limit = timeout.unwrap_or(longest) + QUICK;
+        match timeout {
+            Some(timeout) => self.on_ids(&["stop", "--time", &timeout.as_secs().to_string()], ids, limit),
+            None => self.on_ids(&["stop"], ids, limit),
+        }
+    }
+
+    /// Removes stopped containers with their anonymous volumes.
+    pub fn remove(&self, ids: &[String]) -> Result<(), CallError> {
+        self.on_ids(&["rm", "-v"], ids, QUICK)
+    }
+
+    /// Sets the restart policy: `no`, `always`, `on-failure:3`.
+    pub fn set_restart(&self, ids: &[String], policy: &str) -> Result<(), CallError> {
+        self.on_ids(&["update", &format!("--restart={policy}")], ids, QUICK)
+    }
+
+    fn on_ids(&self, verb: &[&str], ids: &[String], limit: Duration) -> Result<(), CallError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let args = verb.iter().copied().chain(ids.iter().map(String::as_str));
+        self.runner.run(&self.call(args, limit)).map(drop)
+    }
+
+    /// The last lines that a container wrote, oldest first. Empty when its logging driver cannot be read.
+    pub fn log_tail(&self, id: &str, lines: usize) -> Vec<String> {
+        let call = self.call(["logs", "--tail", &lines.to_string(), id], QUICK);
+        let Ok(answer) = self.runner.answer(&call) else { return vec![] };
+        let both = answer.stdout.lines().chain(answer.stderr.lines());
+        let mut all: Vec<_> = both.map(|line| line.trim_end().to_owned()).collect();
+        all.drain(..all.len().saturating_sub(lines));
+        all
+    }
+
+    /// Runs a lifecycle hook inside a container, as Compose does: exec with the hook's user, folder,
+    /// environment and privilege. Values travel in the environment, never in the argument list.
+    ///
+    /// # Errors
+    /// A hook that fails or does not end within `limit`.
+    pub fn exec_hook(&self, id: &str, hook: &Hook, limit: Duration) -> Result<(), CallError> {
+        let mut args = vec!["exec".to_owned()];
+        let mut option = |flag: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                args.extend([flag.to_owned(), value.clone()]);
+            }
+        };
+        option("--user", &hook.user);
+        option("--workdir", &hook.working_dir);
+        if hook.privileged {
+            args.push("--privileged".to_owned());
+        }
+        let mut env = Vec::new();
+        for (key, value) in &hook.environment {
+            args.extend(["--env".to_owned(), key.clone()]);
+            env.extend(value.clone().map(|value| (key.clone(), value)));
+        }
+        args.push(id.to_owned());
+        args.extend(hook.command.iter().cloned());
+        let mut call = self.call(args, limit);
+        call.env = env;
+        self.runner.run(&call).map(drop)
+    }
+
+    /// Rings for every event that can change a container's fitness, until the listener is dropped.
+    pub fn listen(&self, on_event: impl Fn() + Send + 'static) -> Result<Listener, CallError> {
+        let mut args = vec!["events", "--format", "{{.ID}} {{.Status}}", "--filter", "type=container"];
+        let project = format!("label={PROJECT_LABEL}={}", self.project());
+        args.extend(["--filter", &project]);
+        EVENTS.iter().for_each(|event| args.extend(["--filter", *event]));
+        let args = args.into_iter().map(|arg| match EVENTS.contains(&arg) {
+            true => format!("event={arg}"),
+            false => arg.to_owned(),
+        });
+        Listener::start(&self.runner, &self.call(args, QUICK), on_event)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    id: String,
+}

@@ -1,0 +1,325 @@
+//! Runs one child process at a time per caller: own process group, no standard input, a deadline, and an error
+//! that names the call. The only user of `duct`.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt,
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use duct::{Expression, Handle};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// One call of a program.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub args: Vec<OsString>,
+    pub deadline: Duration,
+    /// Fed to the child; `None` is an empty standard input.
+    pub stdin: Option<Arc<Vec<u8>>>,
+    pub env: Vec<(String, String)>,
+    /// A first interrupt ends it, because nothing is lost by that (a build, a pull).
+    pub cancellable: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: i32,
+}
+
+/// A call that did not succeed. The text names the call, never the environment it ran with.
+#[derive(Clone, Debug)]
+pub struct CallError {
+    pub call: String,
+    pub problem: Problem,
+}
+
+#[derive(Clone, Debug)]
+pub enum Problem {
+    /// The program could not be started.
+    NotStarted(String),
+    Failed { code: i32, stderr: String },
+    Deadline(Duration),
+    /// The user interrupted, and the call was ended or not begun.
+    Interrupted,
+    /// It succeeded, but its output is not what it should be.
+    Garbage(String),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Problem::NotStarted(why) => write!(f, "\"{}\" could not be run: {why}", self.call),
+            Problem::Failed { code, stderr } if stderr.is_empty() => {
+                write!(f, "\"{}\" failed with exit code {code}", self.call)
+            }
+            Problem::Failed { stderr, .. } => write!(f, "\"{}\" failed: {stderr}", self.call),
+            Problem::Deadline(limit) => {
+                write!(f, "\"{}\" did not answer within {}", self.call, crate::duration::show(*limit))
+            }
+            Problem::Interrupted => write!(f, "\"{}\" was interrupted", self.call),
+            Problem::Garbage(what) => write!(f, "\"{}\" answered something else than expected: {what}", self.call),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl CallError {
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.problem, Problem::Interrupted)
+    }
+}
+
+/// Starts children and knows which are alive, so that an interrupt can end them.
+#[derive(Debug)]
+pub struct Runner {
+    program: PathBuf,
+    alive: Mutex<BTreeMap<i32, bool>>,
+    cancelled: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// How long a child gets between SIGTERM and SIGKILL.
+const LAST_CHANCE: Duration = Duration::from_secs(2);
+/// An error message shows this much of what the child wrote.
+const STDERR_TAIL_LINES: usize = 10;
+
+impl Runner {
+    pub fn new(program: PathBuf) -> Runner {
+        Runner {
+            program,
+            alive: Mutex::default(),
+            cancelled: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs to the end and returns the answer, whatever the exit code.
+    ///
+    /// # Errors
+    /// Not started, past the deadline, or interrupted.
+    pub fn answer(&self, call: &Call) -> Result<Answer, CallError> {
+        self.refuse_when_closed(call)?;
+        let expression = self.expression(call).stdout_capture().stderr_capture();
+        let handle = expression.start().map_err(|error| self.not_started(call, &error))?;
+        let _alive = self.register(&handle, call.cancellable);
+        let output = match handle.wait_timeout(call.deadline) {
+            Ok(Some(output)) => output,
+            Ok(None) => {
+                end_group(&handle);
+                return Err(error(call, Problem::Deadline(call.deadline)));
+            }
+            Err(problem) => return Err(self.not_started(call, &problem)),
+        };
+        let code = exit_code(output.status);
+        if code != 0 && self.was_ended(call) {
+            return Err(error(call, Problem::Interrupted));
+        }
+        Ok(Answer {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            code,
+        })
+    }
+
+    /// Runs to the end and returns what it wrote to standard output.
+    ///
+    /// # Errors
+    /// As `answer`, and an exit code other than 0.
+    pub fn run(&self, call: &Call) -> Result<String, CallError> {
+        let answer = self.answer(call)?;
+        match answer.code {
+            0 => Ok(answer.stdout),
+            code => Err(error(call, Problem::Failed { code, stderr: tail(&answer.stderr) })),
+        }
+    }
+
+    /// Runs to the end, handing over each line of standard output and error as it comes.
+    ///
+    /// # Errors
+    /// As `run`; the deadline is not watched, as a build takes what it takes.
+    pub fn stream(&self, call: &Call, mut line: impl FnMut(&str)) -> Result<(), CallError> {
+        self.refuse_when_closed(call)?;
+        let reader = self.expression(call).stderr_to_stdout().reader();
+        let reader = reader.map_err(|error| self.not_started(call, &error))?;
+        let pids = reader.pids();
+        let _alive = self.register_pids(&pids, call.cancellable);
+        let mut last = Vec::new();
+        for text in BufReader::new(&reader).split(b'\n').map_while(Result::ok) {
+            let text = String::from_utf8_lossy(&text);
+            line(text.trim_end());
+            last.push(text.trim_end().to_owned());
+            last.drain(..last.len().saturating_sub(STDERR_TAIL_LINES));
+        }
+        let status = reader.try_wait().ok().flatten().map(|output| exit_code(output.status));
+        match status {
+            Some(0) => Ok(()),
+            _ if self.was_ended(call) => Err(error(call, Problem::Interrupted)),
+            code => Err(error(call, Problem::Failed { code: code.unwrap_or(-1), stderr: last.join("\n") })),
+        }
+    }
+
+    /// Ends the children that may be ended at a first interrupt.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+        self.signal_alive(|cancellable| cancellable);
+    }
+
+    /// Ends every child and begins no other.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.signal_alive(|_| true);
+    }
+
+    fn signal_alive(&self, chosen: impl Fn(bool) -> bool) {
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        for (pid, _) in alive.iter().filter(|(_, cancellable)| chosen(**cancellable)) {
+            signal_group(*pid, Signal::TERM);
+        }
+    }
+
+    fn was_ended(&self, call: &Call) -> bool {
+        self.closed.load(Ordering::SeqCst) || (call.cancellable && self.cancelled.load(Ordering::SeqCst))
+    }
+
+    fn refuse_when_closed(&self, call: &Call) -> Result<(), CallError> {
+        match self.was_ended(call) {
+            true => Err(error(call, Problem::Interrupted)),
+            false => Ok(()),
+        }
+    }
+
+    fn expression(&self, call: &Call) -> Expression {
+        let mut expression = duct::cmd(&self.program, &call.args).unchecked();
+        expression = match &call.stdin {
+            Some(bytes) => expression.stdin_bytes(bytes.as_slice()),
+            None => expression.stdin_null(),
+        };
+        for (key, value) in &call.env {
+            expression = expression.env(key, value);
+        }
+        // Out of the terminal's foreground group: Ctrl-C reaches zdd alone, and zdd decides.
+        expression.before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        })
+    }
+
+    fn not_started(&self, call: &Call, why: &std::io::Error) -> CallError {
+        error(call, Problem::NotStarted(why.to_string()))
+    }
+
+    fn register(&self, handle: &Handle, cancellable: bool) -> Alive<'_> {
+        self.register_pids(&handle.pids(), cancellable)
+    }
+
+    fn register_pids(&self, pids: &[u32], cancellable: bool) -> Alive<'_> {
+        let pids: Vec<_> = pids.iter().map(|pid| *pid as i32).collect();
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.extend(pids.iter().map(|pid| (*pid, cancellable)));
+        drop(alive);
+        Alive { runner: self, pids }
+    }
+}
+
+/// Takes a child off the list when its call is over.
+struct Alive<'a> {
+    runner: &'a Runner,
+    pids: Vec<i32>,
+}
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        let mut alive = self.runner.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.retain(|pid, _| !self.pids.contains(pid));
+    }
+}
+
+/// An endless child (`docker events`): each line rings, the end is reported. Ends with the value.
+pub struct Listener {
+    reader: Arc<duct::ReaderHandle>,
+}
+
+impl Listener {
+    pub fn start(runner: &Runner, call: &Call, on_line: impl Fn() + Send + 'static) -> Result<Listener, CallError> {
+        let reader = runner.expression(call).stderr_null().reader();
+        let reader = Arc::new(reader.map_err(|error| runner.not_started(call, &error))?);
+        let shared = reader.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(&*shared).split(b'\n') {
+                if line.is_err() {
+                    break;
+                }
+                on_line();
+            }
+        });
+        Ok(Listener { reader })
+    }
+
+    pub fn is_alive(&self) -> bool {
+        matches!(self.reader.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.reader.pids().iter().for_each(|pid| signal_group(*pid as i32, Signal::KILL));
+        let _ = self.reader.kill();
+    }
+}
+
+fn end_group(handle: &Handle) {
+    let pids = handle.pids();
+    pids.iter().for_each(|pid| signal_group(*pid as i32, Signal::TERM));
+    let end = Instant::now() + LAST_CHANCE;
+    while handle.try_wait().is_ok_and(|output| output.is_none()) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // `docker` runs compose as its own child: only the group reaches both.
+    pids.iter().for_each(|pid| signal_group(*pid as i32, Signal::KILL));
+}
+
+fn signal_group(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+fn exit_code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+fn error(call: &Call, problem: Problem) -> CallError {
+    CallError { call: show(&call.args), problem }
+}
+
+/// The call as a person would type it, without flags that say nothing about what went wrong.
+fn show(args: &[OsString]) -> String {
+    let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    let shown: Vec<_> = words.iter().map(|word| shorten(word)).collect();
+    format!("docker {}", shown.join(" "))
+}
+
+/// A container ID in the short form, anything else as it is.
+fn shorten(word: &str) -> &str {
+    let is_id = word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_id { &word[..12] } else { word }
+}
+
+/// The last lines, those that carry the reason.
+fn tail(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(STDERR_TAIL_LINES)..].join("\n")
+}

@@ -1,0 +1,72 @@
+//! How a run ends: the documented exit codes, and an error that carries one.
+
+use std::fmt;
+
+use crate::docker::{CallError, Explained};
+
+/// The exit codes of every command. Documented and stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Usage, file or engine error; nothing touched.
+    Error = 1,
+    /// Refused by the plan or the preflight; nothing touched.
+    Refused = 2,
+    /// The new version failed; the old one serves.
+    Failed = 3,
+    /// The undo failed too: look at it.
+    UndoFailed = 4,
+    /// Another run holds the lock.
+    Locked = 5,
+    /// Interrupted; the message says what serves.
+    Interrupted = 130,
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// The end of a run that did not get to its summary: one sentence, and the next thing to do.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    pub exit: Exit,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Stop {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Stop {
+        Stop { exit, message: message.into(), hint: None }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Stop {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Before anything was touched, a failed call is an error of the machine, the file or the engine.
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Stop {
+        if error.is_interrupted() {
+            return Stop::new(Exit::Interrupted, "interrupted; nothing was touched");
+        }
+        Explained::call(&error).into()
+    }
+}
+
+impl From<Explained> for Stop {
+    fn from(explained: Explained) -> Stop {
+        Stop { exit: Exit::Error, message: explained.message, hint: explained.hint }
+    }
+}

@@ -1,0 +1,133 @@
+//! Whether a new container may be trusted: readings of `docker inspect` in, a verdict out. Pure.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    duration,
+    observed::{Container, HealthStatus, Healthcheck, State},
+};
+
+/// Time beyond the container's own healthcheck for the engine to start the probes and report them.
+pub const SLACK: Duration = Duration::from_secs(5);
+
+/// How the gate judges one service's new containers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    /// Without a healthcheck: how long it must run without a restart.
+    pub monitor: Duration,
+    /// Deadline from the start; `None`: computed from the container's own healthcheck.
+    pub wait_timeout: Option<Duration>,
+    /// A one-shot service passes by ending with exit code 0.
+    pub one_shot: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Judgement {
+    /// Look again when Docker reports a change, or at the latest after this time.
+    Wait(Duration),
+    Pass,
+    Fail(Why),
+}
+
+/// Why a new container was refused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Why {
+    Exited { code: i64, oom: bool, error: String },
+    Restarting { times: u64, code: i64 },
+    Unhealthy { probes: u64 },
+    Deadline { after: Duration, healthy_late: bool },
+    Paused,
+    NeverStarted { error: String },
+    /// Removed by somebody else while the gate waited.
+    Gone,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Exited { oom: true, code, .. } => {
+                write!(f, "ran out of memory and was killed (exit code {code})")
+            }
+            Why::Exited { code, error, .. } if error.is_empty() => write!(f, "exited with code {code}"),
+            Why::Exited { code, error, .. } => write!(f, "exited with code {code}: {error}"),
+            Why::Restarting { times, code } => {
+                let times = (*times).max(1);
+                let noun = if times == 1 { "time" } else { "times" };
+                write!(f, "crashed and was restarted {times} {noun} (last exit code {code})")
+            }
+            Why::Unhealthy { probes } => write!(f, "is unhealthy after {probes} failed probes"),
+            Why::Deadline { after, healthy_late: true } => {
+                write!(f, "was not healthy within {}", duration::show(*after))
+            }
+            Why::Deadline { after, .. } => write!(f, "was not done within {}", duration::show(*after)),
+            Why::Paused => f.write_str("was paused"),
+            Why::NeverStarted { error } if error.is_empty() => f.write_str("was created but not started"),
+            Why::NeverStarted { error } => write!(f, "could not be started: {error}"),
+            Why::Gone => f.write_str("was removed while it was being waited for"),
+        }
+    }
+}
+
+/// The longest that a container with this healthcheck may honestly take until Docker calls it healthy or
+/// unhealthy: failures count only after `start_period`, and `retries` of them in a row decide.
+pub fn deadline(check: &Healthcheck) -> Duration {
+    check.start_period + (check.interval + check.timeout) * check.retries + SLACK
+}
+
+impl Gate {
+    /// The deadline that applies to this container.
+    pub fn deadline_for(&self, container: &Container) -> Duration {
+        self.wait_timeout.unwrap_or_else(|| match &container.healthcheck {
+            Some(check) => deadline(check),
+            None if self.one_shot => Duration::MAX,
+            None => self.monitor + SLACK,
+        })
+    }
+
+    /// Judges one reading, `elapsed` after the container was started and was first seen.
+    ///
+    /// Rules in order: a crash is a failure, whatever its health; unhealthy is a failure; healthy passes;
+    /// without a healthcheck, the monitor window passed in one piece passes; otherwise wait to the deadline.
+    pub fn judge(&self, container: &Container, elapsed: Duration) -> Judgement {
+        if let Some(verdict) = self.judge_state(container) {
+            return verdict;
+        }
+        let limit = self.deadline_for(container);
+        match container.health.as_ref().map(|health| health.status) {
+            _ if self.one_shot => self.until(limit, elapsed, false),
+            Some(HealthStatus::Healthy) => Judgement::Pass,
+            Some(HealthStatus::Unhealthy) => {
+                let probes = container.health.as_ref().map_or(0, |health| health.failing_streak);
+                Judgement::Fail(Why::Unhealthy { probes })
+            }
+            Some(HealthStatus::Starting) => self.until(limit, elapsed, true),
+            None if elapsed >= self.monitor => Judgement::Pass,
+            None => Judgement::Wait(self.monitor - elapsed),
+        }
+    }
+
+    fn judge_state(&self, c: &Container) -> Option<Judgement> {
+        let fail = |why| Some(Judgement::Fail(why));
+        match c.state {
+            State::Exited if self.one_shot && c.exit_code == 0 => Some(Judgement::Pass),
+            State::Exited | State::Dead | State::Removing => {
+                fail(Why::Exited { code: c.exit_code, oom: c.oom_killed, error: c.error.clone() })
+            }
+            State::Restarting => fail(Why::Restarting { times: c.restart_count, code: c.exit_code }),
+            State::Running if c.restart_count > 0 => {
+                fail(Why::Restarting { times: c.restart_count, code: c.exit_code })
+            }
+            State::Paused => fail(Why::Paused),
+            State::Created => fail(Why::NeverStarted { error: c.error.clone() }),
+            State::Running if c.oom_killed => fail(Why::Exited { code: c.exit_code, oom: true, error: String::new() }),
+            State::Running => None,
+        }
+    }
+
+    fn until(&self, limit: Duration, elapsed: Duration, healthy_late: bool) -> Judgement {
+        match limit.checked_sub(elapsed) {
+            Some(left) if !left.is_zero() => Judgement::Wait(left),
+            _ => Judgement::Fail(Why::Deadline { after: limit, healthy_late }),
+        }
+    }
+}

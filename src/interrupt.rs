@@ -1,0 +1,102 @@
+//! Ctrl-C, SIGTERM, SIGHUP and a closed plugin socket, as one value that the rollout reads.
+//!
+//! The Docker CLI cancels a plugin in two ways (docker/cli 28.2.2, tried): on a terminal the kernel signals the
+//! whole process group; without one the CLI swallows the signal and closes the socket it named in
+//! `DOCKER_CLI_PLUGIN_SOCKET`. Ctrl-C with standard output piped does both, so they count as one.
+
+use std::{
+    io::Read,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixStream},
+    },
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    thread,
+};
+
+use anyhow::Result;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+/// How urgently the user wants it to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    None,
+    /// Begin nothing new; undo or finish what has begun.
+    Once,
+    /// Leave at once.
+    Twice,
+}
+
+#[derive(Debug, Default)]
+pub struct Interrupt {
+    signals: AtomicU8,
+    socket_closed: AtomicBool,
+}
+
+impl Interrupt {
+    /// Starts to listen; `changed` is called on the listening thread after every change of `urgency`.
+    ///
+    /// # Errors
+    /// The signal handlers cannot be installed.
+    pub fn listen(socket: Option<&str>, changed: impl Fn(Urgency) + Send + Sync + 'static) -> Result<Arc<Interrupt>> {
+        let interrupt = Arc::new(Interrupt::default());
+        let changed = Arc::new(changed);
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let (shared, tell) = (interrupt.clone(), changed.clone());
+        thread::spawn(move || {
+            for _ in signals.forever() {
+                let before = shared.urgency();
+                shared.signals.fetch_add(1, Ordering::SeqCst);
+                shared.tell(before, &*tell);
+            }
+        });
+        if let Some(stream) = socket.and_then(connect) {
+            let shared = interrupt.clone();
+            thread::spawn(move || shared.watch_socket(stream, &*changed));
+        }
+        Ok(interrupt)
+    }
+
+    pub fn urgency(&self) -> Urgency {
+        let signals = self.signals.load(Ordering::SeqCst);
+        match signals.max(self.socket_closed.load(Ordering::SeqCst).into()) {
+            0 => Urgency::None,
+            1 => Urgency::Once,
+            _ => Urgency::Twice,
+        }
+    }
+
+    pub fn requested(&self) -> bool {
+        self.urgency() > Urgency::None
+    }
+
+    fn watch_socket(&self, mut stream: UnixStream, changed: &dyn Fn(Urgency)) {
+        let mut byte = [0];
+        // Docker sends nothing; the end of the stream, orderly or not, is the message.
+        while stream.read(&mut byte).is_ok_and(|n| n > 0) {}
+        let before = self.urgency();
+        self.socket_closed.store(true, Ordering::SeqCst);
+        self.tell(before, changed);
+    }
+
+    fn tell(&self, before: Urgency, changed: &dyn Fn(Urgency)) {
+        let now = self.urgency();
+        if now > before {
+            changed(now);
+        }
+    }
+}
+
+/// A missing or dead socket is no reason to fail: older CLIs have none.
+fn connect(name: &str) -> Option<UnixStream> {
+    match name.strip_prefix('@') {
+        Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).ok()?).ok(),
+        None => UnixStream::connect(name).ok(),
+    }
+}

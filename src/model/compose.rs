@@ -1,0 +1,146 @@
+//! The part of `docker compose config` (YAML) that decides how a service can be updated.
+//!
+//! Compose has already merged files, profiles, `extends` and `include` and filled in variables; nothing here
+//! interprets a compose file. Fields that do not matter to a rollout are not read. YAML, because the JSON
+//! form drops nested `x-*` keys (Compose 5.6.1; docker/compose#11528).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_yaml::Value;
+
+#[derive(Debug, Deserialize)]
+pub struct File {
+    pub name: String,
+    #[serde(default)]
+    pub services: BTreeMap<String, Service>,
+    #[serde(default)]
+    pub configs: BTreeMap<String, Source>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Source>,
+    #[serde(default, rename = "x-zdd")]
+    pub x_zdd: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    pub image: Option<String>,
+    pub build: Option<Value>,
+    pub pull_policy: Option<String>,
+    pub scale: Option<u32>,
+    pub deploy: Option<Deploy>,
+    pub container_name: Option<String>,
+    pub ports: Vec<Port>,
+    pub network_mode: Option<String>,
+    pub networks: BTreeMap<String, Option<Attachment>>,
+    pub mac_address: Option<String>,
+    pub ipc: Option<String>,
+    pub pid: Option<String>,
+    pub volumes: Vec<Mount>,
+    pub volumes_from: Vec<String>,
+    pub depends_on: BTreeMap<String, DependsOn>,
+    pub healthcheck: Option<Value>,
+    pub restart: Option<String>,
+    pub stop_grace_period: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub pre_start: Vec<Hook>,
+    pub post_start: Vec<Hook>,
+    pub pre_stop: Vec<Hook>,
+    pub provider: Option<Value>,
+    pub configs: Vec<Reference>,
+    pub secrets: Vec<Reference>,
+    #[serde(rename = "x-zdd")]
+    pub x_zdd: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Deploy {
+    pub replicas: Option<u32>,
+    pub update_config: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Port {
+    pub mode: Option<String>,
+    pub host_ip: Option<String>,
+    pub target: Option<u32>,
+    /// `8080`, a range `8080-8085`, or absent for a port that the engine picks.
+    pub published: Option<String>,
+    pub protocol: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Attachment {
+    pub ipv4_address: Option<String>,
+    pub ipv6_address: Option<String>,
+    pub mac_address: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Mount {
+    pub r#type: String,
+    pub source: Option<String>,
+    pub target: String,
+    pub read_only: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DependsOn {
+    pub condition: String,
+    pub restart: bool,
+    pub required: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct Hook {
+    pub command: Vec<String>,
+    pub user: Option<String>,
+    pub privileged: bool,
+    pub working_dir: Option<String>,
+    pub environment: BTreeMap<String, Option<String>>,
+    pub image: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Source {
+    pub content: Option<String>,
+    pub environment: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Reference {
+    pub source: String,
+}
+
+/// Undoes the `$` → `$$` that `docker compose config` applies to every string.
+pub fn undollar(text: &str) -> String {
+    text.replace("$$", "$")
+}
+
+impl Hook {
+    /// The hook as it is to be run, every `$$` undone.
+    pub fn undollared(&self) -> Hook {
+        let each = |text: &String| undollar(text);
+        Hook {
+            command: self.command.iter().map(each).collect(),
+            user: self.user.as_ref().map(each),
+            working_dir: self.working_dir.as_ref().map(each),
+            environment: self
+                .environment
+                .iter()
+                .map(|(k, v)| (k.clone(), v.as_ref().map(each)))
+                .collect(),
+            image: self.image.as_ref().map(each),
+            privileged: self.privileged,
+        }
+    }
+}

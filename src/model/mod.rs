@@ -1,0 +1,210 @@
+//! What is wanted: the project as Compose resolved it, validated, with every default decided.
+
+pub mod compose;
+pub mod hazard;
+pub mod settings;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::duration;
+
+pub use self::compose::Hook;
+pub use self::hazard::Hazard;
+pub use self::settings::{Layer, Settings, Source};
+
+/// A project, as its files, the environment and the flags want it.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub project: String,
+    pub services: BTreeMap<String, Service>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    pub name: String,
+    /// The image reference to run; `project-service` for a service that is only built.
+    pub image: String,
+    pub builds: bool,
+    pub pull_policy: Option<String>,
+    pub replicas: u32,
+    /// Compose's own hash of the service's configuration.
+    pub hash: String,
+    pub depends_on: Vec<Dependency>,
+    /// What keeps two generations from living side by side; empty for a service that can roll.
+    pub hazards: Vec<Hazard>,
+    pub hooks: Hooks,
+    /// Another service waits for this one to finish (`service_completed_successfully`).
+    pub one_shot: bool,
+    /// Has configs or secrets that Compose copies into a container when it starts it
+    /// (`content:` or `environment:`), so only Compose can start its containers.
+    pub injected_files: bool,
+    /// Run by a `provider` plugin: there is no container to update.
+    pub provider: bool,
+    /// `always`, `no`, … as the file says it; restored when an undo starts an old container again.
+    pub restart: Option<String>,
+    /// What `docker stop` gives a new container before it kills; the image may not know better.
+    pub grace: Duration,
+    pub settings: Settings,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hooks {
+    pub pre_start: Vec<Hook>,
+    pub post_start: Vec<Hook>,
+    pub pre_stop: Vec<Hook>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    pub service: String,
+    pub condition: Condition,
+    pub required: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Started,
+    Healthy,
+    Completed,
+}
+
+/// What the command line adds to the files.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub scale: BTreeMap<String, u32>,
+    pub settings: Layer,
+}
+
+impl Model {
+    /// Builds the model from the text of `docker compose config` and the hashes of `config --hash '*'`.
+    ///
+    /// # Errors
+    /// Text that is not a resolved compose file, a bad `x-zdd` or `update_config` value, or a `--scale` of a
+    /// service that does not exist. The message names the key.
+    pub fn from_config(yaml: &str, hashes: &BTreeMap<String, String>, overrides: &Overrides) -> Result<Model> {
+        let file: compose::File =
+            serde_yaml::from_str(yaml).context("the output of \"docker compose config\" is not understood")?;
+        for name in overrides.scale.keys().filter(|name| !file.services.contains_key(*name)) {
+            bail!("no such service: {name} (in --scale {name}={})", overrides.scale[name]);
+        }
+        let top = Layer::from_x_zdd(file.x_zdd.as_ref().unwrap_or(&serde_yaml::Value::Null), "x-zdd")
+            .map_err(anyhow::Error::msg)?;
+        let mut services = BTreeMap::new();
+        for (name, raw) in &file.services {
+            let hash = hashes.get(name).cloned().unwrap_or_default();
+            services.insert(name.clone(), service(name, raw, &file, hash, &top, overrides)?);
+        }
+        Ok(Model { project: file.name, services })
+    }
+
+    /// The names in an order in which every service stands behind what it depends on.
+    pub fn dependency_order(&self) -> Vec<String> {
+        let mut order = Vec::new();
+        let mut seen = BTreeSet::new();
+        for name in self.services.keys() {
+            self.visit(name, &mut seen, &mut order);
+        }
+        order
+    }
+
+    fn visit(&self, name: &str, seen: &mut BTreeSet<String>, order: &mut Vec<String>) {
+        if !seen.insert(name.to_owned()) {
+            return;
+        }
+        let Some(service) = self.services.get(name) else { return };
+        for dependency in &service.depends_on {
+            self.visit(&dependency.service, seen, order);
+        }
+        order.push(name.to_owned());
+    }
+}
+
+fn service(
+    name: &str,
+    raw: &compose::Service,
+    file: &compose::File,
+    hash: String,
+    top: &Layer,
+    overrides: &Overrides,
+) -> Result<Service> {
+    let written = raw.scale.or(raw.deploy.as_ref().and_then(|deploy| deploy.replicas));
+    let replicas = overrides.scale.get(name).copied().or(written).unwrap_or(1);
+    Ok(Service {
+        name: name.to_owned(),
+        image: raw.image.clone().unwrap_or_else(|| format!("{}-{name}", file.name)),
+        builds: raw.build.is_some(),
+        pull_policy: raw.pull_policy.clone(),
+        replicas,
+        hash,
+        depends_on: dependencies(raw),
+        hazards: hazard::hazards(name, raw, &file.services, replicas),
+        hooks: hooks(raw),
+        one_shot: is_awaited_to_end(name, file),
+        injected_files: has_injected_files(raw, file),
+        provider: raw.provider.is_some(),
+        restart: raw.restart.clone(),
+        grace: grace(raw),
+        settings: settings(name, raw, top, overrides)?,
+    })
+}
+
+fn settings(name: &str, raw: &compose::Service, top: &Layer, overrides: &Overrides) -> Result<Settings> {
+    let null = serde_yaml::Value::Null;
+    let update = raw.deploy.as_ref().and_then(|deploy| deploy.update_config.as_ref()).unwrap_or(&null);
+    let update = Layer::from_update_config(update, &format!("services.{name}.deploy.update_config"));
+    let own = Layer::from_x_zdd(raw.x_zdd.as_ref().unwrap_or(&null), &format!("services.{name}.x-zdd"));
+    Ok(Settings::resolve(&[
+        (Source::UpdateConfig, update.map_err(anyhow::Error::msg)?),
+        (Source::TopLevel, top.clone()),
+        (Source::Service, own.map_err(anyhow::Error::msg)?),
+        (Source::Flag, overrides.settings.clone()),
+    ]))
+}
+
+/// The engine counts whole seconds and waits 10 where the file says nothing.
+fn grace(raw: &compose::Service) -> Duration {
+    let written = raw.stop_grace_period.as_deref().and_then(|text| duration::parse(text).ok());
+    written.unwrap_or(Duration::from_secs(10))
+}
+
+fn dependencies(raw: &compose::Service) -> Vec<Dependency> {
+    let one = |(service, on): (&String, &compose::DependsOn)| Dependency {
+        service: service.clone(),
+        condition: match on.condition.as_str() {
+            "service_healthy" => Condition::Healthy,
+            "service_completed_successfully" => Condition::Completed,
+            _ => Condition::Started,
+        },
+        required: on.required,
+    };
+    raw.depends_on.iter().map(one).collect()
+}
+
+fn hooks(raw: &compose::Service) -> Hooks {
+    let undollared = |hooks: &[Hook]| hooks.iter().map(Hook::undollared).collect();
+    Hooks {
+        pre_start: undollared(&raw.pre_start),
+        post_start: undollared(&raw.post_start),
+        pre_stop: undollared(&raw.pre_stop),
+    }
+}
+
+fn is_awaited_to_end(name: &str, file: &compose::File) -> bool {
+    file.services
+        .values()
+        .filter_map(|other| other.depends_on.get(name))
+        .any(|on| on.condition == "service_completed_successfully")
+}
+
+fn has_injected_files(raw: &compose::Service, file: &compose::File) -> bool {
+    let copied = |source: Option<&compose::Source>| {
+        source.is_some_and(|source| source.content.is_some() || source.environment.is_some())
+    };
+    raw.configs.iter().any(|reference| copied(file.configs.get(&reference.source)))
+        || raw.secrets.iter().any(|reference| copied(file.secrets.get(&reference.source)))
+}

@@ -1,0 +1,194 @@
+//! From what is wanted and what is there to what will be done. Pure: no process, no clock, no environment.
+//!
+//! A plan is data. Its text is what `docker zdd plan` prints, what the tests compare, and exactly what
+//! `rollout` carries out.
+
+mod service;
+mod steps;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::{
+    event::{ContainerRef, PlannedService, Verdict},
+    model::{Model, Settings},
+    observed::Container,
+};
+
+/// What is there, read once.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    pub containers: Vec<Container>,
+    /// Image reference → ID of the local image behind it; absent when there is none.
+    pub images: BTreeMap<String, String>,
+}
+
+/// What the user asked for beyond the files.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Named services; empty for the whole file.
+    pub services: Vec<String>,
+    pub no_deps: bool,
+    /// Treat every container as changed.
+    pub force: bool,
+    pub allow_downtime: bool,
+    pub remove_orphans: bool,
+    /// Services whose image will be built or pulled before the plan is carried out (dry run only).
+    pub pending_images: BTreeSet<String>,
+    /// Services that the files know but that no enabled profile selects; their containers are no orphans.
+    pub dormant: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    pub project: String,
+    /// In dependency order.
+    pub services: Vec<ServicePlan>,
+    /// Containers of services that no file names any more; removed only on request.
+    pub orphans: Vec<ContainerRef>,
+    pub remove_orphans: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServicePlan {
+    pub service: String,
+    pub verdict: Verdict,
+    /// Why this verdict, in words.
+    pub reason: String,
+    pub replicas: u32,
+    /// Why it may not be done, and what to write instead. Nothing is touched while any service has one.
+    pub refusals: Vec<Refusal>,
+    /// What the user should know although it hinders nothing.
+    pub notes: Vec<String>,
+    /// Services of this plan that must be done before this one begins.
+    pub after: Vec<String>,
+    pub steps: Vec<Step>,
+    #[serde(skip)]
+    pub settings: Settings,
+}
+
+/// One reason to refuse, with the key of the service it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    pub key: Option<&'static str>,
+    pub problem: String,
+    pub remedy: String,
+}
+
+/// How Compose is asked for new containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// `up -d`: Compose creates and starts them.
+    Up,
+    /// `up --no-start`, then `docker start` of the new IDs: because `up -d` would also start every stopped
+    /// container of the service (Compose 5.6.1), and there are such.
+    CreateThenStart,
+}
+
+/// One step of a service's rollout. `batch` counts from 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Removes stopped leftovers before anything is started. No undo: they serve nobody.
+    Clear { containers: Vec<ContainerRef> },
+    /// Runs the `pre_start` hooks once, from the new image.
+    PreStart,
+    Delay { seconds: f64 },
+    /// `scale` counts every container of the service, running or not, and the new ones.
+    Start { batch: u32, count: u32, scale: u32, how: Start },
+    /// Watches the batch's new containers, and the `also` that were already there.
+    Gate { batch: u32, also: Vec<ContainerRef> },
+    Settle { seconds: f64 },
+    Drain { batch: u32, containers: Vec<ContainerRef> },
+    /// Stops, does not remove: an undo starts them again.
+    Stop { batch: u32, containers: Vec<ContainerRef> },
+    Remove { containers: Vec<ContainerRef> },
+    /// `up -d` without `--no-recreate`: Compose stops the old before it starts the new.
+    Recreate { old: Vec<ContainerRef> },
+}
+
+impl Plan {
+    pub fn changes(&self) -> bool {
+        self.services.iter().any(|service| !service.steps.is_empty())
+            || (self.remove_orphans && !self.orphans.is_empty())
+    }
+
+    pub fn refused(&self) -> bool {
+        self.services.iter().any(|service| !service.refusals.is_empty())
+    }
+
+    pub fn overview(&self) -> Vec<PlannedService> {
+        let one = |plan: &ServicePlan| PlannedService {
+            service: plan.service.clone(),
+            verdict: plan.verdict,
+            reason: plan.reason.clone(),
+            replicas: plan.replicas,
+        };
+        self.services.iter().map(one).collect()
+    }
+}
+
+impl ServicePlan {
+    pub fn batches(&self) -> u32 {
+        self.steps.iter().filter(|step| matches!(step, Step::Start { .. })).count() as u32
+    }
+}
+
+/// Plans the whole request.
+///
+/// Named services are brought up to date; what they depend on is only started where nothing of it runs, as
+/// nobody asked for its update. Without names every service of the model is brought up to date.
+pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
+    let scope = Scope::of(model, request);
+    let mut services = Vec::new();
+    for name in model.dependency_order().iter().filter(|name| scope.all.contains(*name)) {
+        let service = &model.services[name];
+        let mine: Vec<_> = observed.containers.iter().filter(|c| c.service == *name).collect();
+        let situation = service::Situation::new(service, &mine, observed.images.get(&service.image), request);
+        let mut plan = match scope.asked.contains(name) {
+            true => service::plan(service, &situation, request),
+            false => service::plan_dependency(service, &situation),
+        };
+        plan.after = service.depends_on.iter().map(|d| d.service.clone()).filter(|d| scope.all.contains(d)).collect();
+        services.push(plan);
+    }
+    Plan {
+        project: model.project.clone(),
+        services,
+        orphans: orphans(model, observed, request),
+        remove_orphans: request.remove_orphans,
+    }
+}
+
+struct Scope {
+    asked: BTreeSet<String>,
+    all: BTreeSet<String>,
+}
+
+impl Scope {
+    fn of(model: &Model, request: &Request) -> Scope {
+        if request.services.is_empty() {
+            let all: BTreeSet<_> = model.services.keys().cloned().collect();
+            return Scope { asked: all.clone(), all };
+        }
+        let asked: BTreeSet<_> = request.services.iter().cloned().collect();
+        let mut all = asked.clone();
+        let mut open: Vec<_> = if request.no_deps { vec![] } else { request.services.clone() };
+        while let Some(name) = open.pop() {
+            for dependency in model.services.get(&name).iter().flat_map(|s| &s.depends_on) {
+                if all.insert(dependency.service.clone()) {
+                    open.push(dependency.service.clone());
+                }
+            }
+        }
+        Scope { asked, all }
+    }
+}
+
+fn orphans(model: &Model, observed: &Observed, request: &Request) -> Vec<ContainerRef> {
+    let known = |name: &String| model.services.contains_key(name) || request.dormant.contains(name);
+    observed.containers.iter().filter(|c| !known(&c.service)).map(Container::reference).collect()
+}

@@ -1,0 +1,215 @@
+//! The verdict of one service.
+
+use super::{
+    Refusal, Request, ServicePlan, Step,
+    steps::{self, Stock},
+};
+use crate::{
+    event::Verdict,
+    model::{Service, settings::Strategy},
+    observed::{Container, State},
+};
+
+/// One service's containers, sorted by what they are worth to the wanted state.
+pub struct Situation<'a> {
+    /// Of the wanted version, running, not known to be bad.
+    pub fresh: Vec<&'a Container>,
+    /// To be replaced, and running.
+    pub stale: Vec<&'a Container>,
+    /// Not running: exited, created, dead.
+    pub down: Vec<&'a Container>,
+    pub paused: Vec<&'a Container>,
+    /// What differs, for the reason: `image`, `configuration`.
+    pub differences: Vec<&'static str>,
+    /// One-shot: the wanted version has run and ended well.
+    pub finished: bool,
+    pub image_pending: bool,
+}
+
+impl<'a> Situation<'a> {
+    pub fn new(service: &Service, mine: &[&'a Container], image: Option<&String>, request: &Request) -> Self {
+        let same = |c: &Container| {
+            c.config_hash == service.hash && image.is_none_or(|image| *image == c.image_id) && !request.force
+        };
+        let pick = |wanted: &dyn Fn(&Container) -> bool| -> Vec<&'a Container> {
+            let mut found: Vec<_> = mine.iter().copied().filter(|c| wanted(c)).collect();
+            found.sort_by_key(|c| c.number);
+            found
+        };
+        let runs = |c: &Container| matches!(c.state, State::Running | State::Restarting);
+        let any_stale = mine.iter().any(|c| runs(c) && !same(c));
+        // Beside a stale generation an unhealthy fresh container is a failed attempt, to be replaced; alone
+        // it is the operator's affair, because replacing it would change nothing.
+        let good = |c: &Container| same(c) && (!any_stale || !(c.is_unhealthy() || c.state == State::Restarting));
+        let differs = |c: &&&Container| c.state != State::Removing && !same(c);
+        let mut differences = Vec::new();
+        if mine.iter().filter(differs).any(|c| image.is_some_and(|image| *image != c.image_id)) {
+            differences.push("image");
+        }
+        if mine.iter().filter(differs).any(|c| c.config_hash != service.hash) {
+            differences.push("configuration");
+        }
+        Situation {
+            fresh: pick(&|c| runs(c) && good(c)),
+            stale: pick(&|c| runs(c) && !good(c)),
+            down: pick(&|c| matches!(c.state, State::Exited | State::Created | State::Dead)),
+            paused: pick(&|c| c.state == State::Paused),
+            differences,
+            finished: mine.iter().any(|c| same(c) && c.state == State::Exited && c.exit_code == 0),
+            image_pending: request.pending_images.contains(&service.name),
+        }
+    }
+
+    fn running(&self) -> usize {
+        self.fresh.len() + self.stale.len()
+    }
+}
+
+/// Plans a service that the user asked for.
+pub fn plan(service: &Service, now: &Situation, request: &Request) -> ServicePlan {
+    if service.provider {
+        return nothing(service, "run by its provider, which \"docker compose up\" calls");
+    }
+    if let Some(paused) = now.paused.first() {
+        return blocked(service, paused);
+    }
+    if service.one_shot {
+        return plan_one_shot(service, now, request);
+    }
+    let wanted = service.replicas as usize;
+    if now.running() == 0 && wanted > 0 {
+        return create(service, now, "nothing of it runs");
+    }
+    if now.stale.is_empty() {
+        return plan_count(service, now);
+    }
+    plan_change(service, now, request)
+}
+
+/// Plans a service that is only depended on: started where nothing of it runs, else left alone.
+pub fn plan_dependency(service: &Service, now: &Situation) -> ServicePlan {
+    if service.provider || now.running() > 0 || now.finished || service.replicas == 0 {
+        let reason = match now.differences.is_empty() {
+            true => "as wanted",
+            false => "changed, but not named: left as it is",
+        };
+        return nothing(service, reason);
+    }
+    if let Some(paused) = now.paused.first() {
+        return blocked(service, paused);
+    }
+    create(service, now, "nothing of it runs, and a named service depends on it")
+}
+
+fn plan_one_shot(service: &Service, now: &Situation, request: &Request) -> ServicePlan {
+    if now.finished && now.running() == 0 && !request.force {
+        return nothing(service, "has run to its end");
+    }
+    if !now.fresh.is_empty() {
+        let mut plan = create(service, now, "is running to its end");
+        plan.steps = vec![Step::Gate { batch: 1, also: steps::refs(&now.fresh) }];
+        return plan;
+    }
+    create(service, now, "a one-shot service that has not run in this version")
+}
+
+fn plan_count(service: &Service, now: &Situation) -> ServicePlan {
+    let (running, wanted) = (now.fresh.len(), service.replicas as usize);
+    if running == wanted && now.down.is_empty() {
+        let pending = "unchanged so far; its image may change when it is built or pulled";
+        return nothing(service, if now.image_pending { pending } else { "as wanted" });
+    }
+    let reason = match () {
+        () if running == wanted => format!("removes {} of it", count(now.down.len(), "stopped container")),
+        () => format!("{running} of {wanted} replicas run"),
+    };
+    let mut plan = verdict(service, Verdict::Scale, &reason);
+    plan.steps = steps::rolling(service, &Stock::of(now));
+    plan
+}
+
+fn plan_change(service: &Service, now: &Situation, request: &Request) -> ServicePlan {
+    let reason = change(now, request);
+    let rolls = match service.settings.strategy {
+        Strategy::Rolling => true,
+        Strategy::Recreate => false,
+        Strategy::Auto => service.hazards.is_empty(),
+    };
+    if rolls || service.replicas == 0 {
+        let mut plan = verdict(service, Verdict::Roll, &reason);
+        plan.steps = steps::rolling(service, &Stock::of(now));
+        plan.notes.extend(one_batch_note(service));
+        return plan;
+    }
+    let mut plan = verdict(service, Verdict::Recreate, &reason);
+    plan.steps = vec![Step::Recreate { old: steps::refs(&now.stale) }, Step::Gate { batch: 1, also: vec![] }];
+    plan.notes.push("its requests fail from the stop of the old container to the start of the new".to_owned());
+    if service.settings.strategy == Strategy::Auto && !request.allow_downtime {
+        plan.refusals = service.hazards.iter().map(hazard_refusal).collect();
+        plan.steps.clear();
+    }
+    plan
+}
+
+fn change(now: &Situation, request: &Request) -> String {
+    let stale = now.stale.len();
+    let what = match (now.differences.as_slice(), request.force) {
+        ([], true) => "forced".to_owned(),
+        ([], false) => "a replica is unhealthy".to_owned(),
+        (differences, _) => format!("{} changed", differences.join(" and ")),
+    };
+    match now.fresh.len() {
+        0 => what,
+        n => format!("{what}; {} done before, {stale} to go", count(n, "replica")),
+    }
+}
+
+fn create(service: &Service, now: &Situation, reason: &str) -> ServicePlan {
+    let mut plan = verdict(service, Verdict::Create, reason);
+    plan.steps = steps::rolling(service, &Stock::of(now));
+    plan
+}
+
+fn verdict(service: &Service, verdict: Verdict, reason: &str) -> ServicePlan {
+    ServicePlan {
+        service: service.name.clone(),
+        verdict,
+        reason: reason.to_owned(),
+        replicas: service.replicas,
+        refusals: vec![],
+        notes: vec![],
+        after: vec![],
+        steps: vec![],
+        settings: service.settings.clone(),
+    }
+}
+
+fn nothing(service: &Service, reason: &str) -> ServicePlan {
+    verdict(service, Verdict::Unchanged, reason)
+}
+
+fn blocked(service: &Service, paused: &Container) -> ServicePlan {
+    let mut plan = verdict(service, Verdict::Blocked, &format!("{} is paused", paused.name));
+    plan.refusals.push(Refusal {
+        key: None,
+        problem: format!("container {} is paused, and Compose cannot scale a service with a paused container", paused.name),
+        remedy: format!("type \"docker unpause {0}\" or \"docker rm -f {0}\"", paused.name),
+    });
+    plan
+}
+
+fn hazard_refusal(hazard: &crate::model::Hazard) -> Refusal {
+    Refusal { key: Some(hazard.key()), problem: hazard.to_string(), remedy: hazard.remedy() }
+}
+
+fn one_batch_note(service: &Service) -> Option<String> {
+    let batched = service.settings.parallelism != 0 && service.settings.parallelism < service.replicas;
+    (batched && service.injected_files).then(|| {
+        "all at once, not in batches: its configs or secrets are copied in by Compose, which would start the stopped old containers too"
+            .to_owned()
+    })
+}
+
+pub fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,201 @@
+//! The steps of one service, from what is there to the wanted count of the wanted version.
+//!
+//! Invariant (tested as a property): at no step do fewer containers serve than the smaller of the wanted count
+//! and what served before, unless `order: stop-first` was written.
+
+use super::{Start, Step, service::Situation};
+use crate::{
+    event::ContainerRef,
+    model::{Service, settings::Order},
+    observed::Container,
+};
+
+/// What there is to work with.
+pub struct Stock {
+    fresh: Vec<ContainerRef>,
+    /// Serving containers of the old generation, the first to go first.
+    stale: Vec<ContainerRef>,
+    /// Running, but serving nobody (unhealthy, crash-looping): they go with the first batch.
+    useless: Vec<ContainerRef>,
+    down: Vec<ContainerRef>,
+}
+
+impl Stock {
+    pub fn of(now: &Situation) -> Stock {
+        let (stale, useless): (Vec<_>, Vec<_>) = now.stale.iter().copied().partition(|c| c.serves());
+        // A surplus is taken from the end: what serves nobody goes first, then the newest.
+        let mut fresh = now.fresh.clone();
+        fresh.sort_by_key(|c| !c.serves());
+        Stock { fresh: refs(&fresh), stale: refs(&stale), useless: refs(&useless), down: refs(&now.down) }
+    }
+}
+
+pub fn refs(containers: &[&Container]) -> Vec<ContainerRef> {
+    containers.iter().map(|c| c.reference()).collect()
+}
+
+/// Starts what is missing in batches, and after each gate stops as many old ones as can be spared.
+pub fn rolling(service: &Service, stock: &Stock) -> Vec<Step> {
+    let mut builder = Builder::new(service, stock);
+    builder.clear();
+    builder.pre_start();
+    let batches = builder.batch_sizes();
+    for (index, size) in batches.iter().enumerate() {
+        builder.batch(index as u32 + 1, *size, index + 1 == batches.len());
+    }
+    builder.remove();
+    builder.steps
+}
+
+struct Builder<'a> {
+    service: &'a Service,
+    wanted: usize,
+    fresh: Vec<ContainerRef>,
+    stale: Vec<ContainerRef>,
+    useless: Vec<ContainerRef>,
+    down: Vec<ContainerRef>,
+    /// Stopped so far, to be removed at the end.
+    retired: Vec<ContainerRef>,
+    /// New ones so far.
+    started: usize,
+    steps: Vec<Step>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(service: &'a Service, stock: &Stock) -> Self {
+        Builder {
+            service,
+            wanted: service.replicas as usize,
+            fresh: stock.fresh.clone(),
+            stale: stock.stale.clone(),
+            useless: stock.useless.clone(),
+            down: stock.down.clone(),
+            retired: vec![],
+            started: 0,
+            steps: vec![],
+        }
+    }
+
+    fn missing(&self) -> usize {
+        self.wanted.saturating_sub(self.fresh.len())
+    }
+
+    /// Only Compose can start containers with injected files, and it would start the stopped ones with them.
+    fn clear(&mut self) {
+        if self.service.injected_files && !self.down.is_empty() && self.missing() > 0 {
+            self.steps.push(Step::Clear { containers: std::mem::take(&mut self.down) });
+        }
+    }
+
+    /// Compose runs `pre_start` itself only when it starts containers and no replica runs.
+    fn pre_start(&mut self) {
+        let by_compose = self.stale.is_empty() && self.useless.is_empty() && self.down.is_empty();
+        let fresh_start = self.fresh.is_empty() && self.missing() > 0;
+        if !self.service.hooks.pre_start.is_empty() && fresh_start && !by_compose {
+            self.steps.push(Step::PreStart);
+        }
+    }
+
+    fn batch_sizes(&self) -> Vec<usize> {
+        let missing = self.missing();
+        let limit = match self.service.settings.parallelism as usize {
+            0 => missing,
+            _ if self.service.injected_files => missing,
+            n => n,
+        };
+        let mut sizes = Vec::new();
+        let mut left = missing;
+        while left > 0 {
+            sizes.push(left.min(limit));
+            left -= left.min(limit);
+        }
+        let surplus = self.fresh.len() > self.wanted || !self.stale.is_empty() || !self.useless.is_empty();
+        if sizes.is_empty() && surplus {
+            sizes.push(0);
+        }
+        sizes
+    }
+
+    fn batch(&mut self, number: u32, size: usize, last: bool) {
+        if number > 1 && !self.service.settings.delay.is_zero() {
+            self.steps.push(Step::Delay { seconds: self.service.settings.delay.as_secs_f64() });
+        }
+        if self.service.settings.order == Order::StopFirst {
+            let going = if last { self.all_old() } else { self.take_old(size) };
+            self.retire(number, going);
+            self.start(number, size);
+        } else {
+            self.start(number, size);
+            let going = if last { self.all_old() } else { self.spare() };
+            self.settle(&going);
+            self.retire(number, going);
+        }
+    }
+
+    fn start(&mut self, batch: u32, count: usize) {
+        if count > 0 {
+            let stopped = self.down.len() + self.retired.len();
+            let running = self.fresh.len() + self.stale.len() + self.useless.len() + self.started;
+            let how = if stopped > 0 { Start::CreateThenStart } else { Start::Up };
+            let scale = (stopped + running + count) as u32;
+            self.steps.push(Step::Start { batch, count: count as u32, scale, how });
+            self.started += count;
+        }
+        // Left by a broken-off rollout, so nobody has vouched for them yet.
+        let unproven = batch == 1 && !(self.stale.is_empty() && self.useless.is_empty());
+        let also = if unproven { self.fresh.clone() } else { vec![] };
+        if count > 0 || !also.is_empty() {
+            self.steps.push(Step::Gate { batch, also });
+        }
+    }
+
+    /// Old ones beyond what keeps the wanted count serving, and all that serve nobody.
+    fn spare(&mut self) -> Vec<ContainerRef> {
+        let serving = self.fresh.len() + self.started + self.stale.len();
+        let spare = serving.saturating_sub(self.wanted).min(self.stale.len());
+        let mut going = std::mem::take(&mut self.useless);
+        going.extend(self.stale.drain(..spare));
+        going
+    }
+
+    fn take_old(&mut self, size: usize) -> Vec<ContainerRef> {
+        let mut going = std::mem::take(&mut self.useless);
+        let more = size.saturating_sub(going.len()).min(self.stale.len());
+        going.extend(self.stale.drain(..more));
+        going
+    }
+
+    /// Everything of the old generation, and of the new what is beyond the wanted count, newest first.
+    fn all_old(&mut self) -> Vec<ContainerRef> {
+        let mut going = std::mem::take(&mut self.useless);
+        going.append(&mut self.stale);
+        while self.fresh.len() > self.wanted {
+            going.extend(self.fresh.pop());
+        }
+        going
+    }
+
+    fn settle(&mut self, going: &[ContainerRef]) {
+        let settle = self.service.settings.settle;
+        if !going.is_empty() && !settle.is_zero() && self.started > 0 {
+            self.steps.push(Step::Settle { seconds: settle.as_secs_f64() });
+        }
+    }
+
+    fn retire(&mut self, batch: u32, containers: Vec<ContainerRef>) {
+        if containers.is_empty() {
+            return;
+        }
+        self.retired.extend(containers.iter().cloned());
+        self.steps.push(Step::Drain { batch, containers: containers.clone() });
+        self.steps.push(Step::Stop { batch, containers });
+    }
+
+    fn remove(&mut self) {
+        let mut containers = std::mem::take(&mut self.retired);
+        containers.append(&mut self.down);
+        if !containers.is_empty() {
+            self.steps.push(Step::Remove { containers });
+        }
+    }
+}

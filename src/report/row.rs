@@ -1,0 +1,243 @@
+//! The live lines of one service and of its containers.
+
+use std::time::Duration;
+
+use super::board::Mark;
+use super::text::{self, Paint, clean_lines, clock, cut_front, pad};
+use super::{Look, words};
+use crate::event::{ContainerRef, Event, Generation, Outcome, Phase, PlannedService, Verdict};
+
+/// Longer names are cut at their front.
+const WIDEST_NAME: usize = 30;
+
+/// One service: a line of its own and one for each container under way.
+pub struct ServiceRow {
+    pub name: String,
+    /// `roll`.
+    verdict: &'static str,
+    /// `, batch 2 of 3`.
+    batch: String,
+    /// The phase it is in; empty before it begins.
+    doing: String,
+    undoing: bool,
+    since: Duration,
+    end: Option<End>,
+    containers: Vec<ContainerRow>,
+}
+
+struct End {
+    outcome: Outcome,
+    serving: String,
+    took: Duration,
+}
+
+impl ServiceRow {
+    pub fn new(service: &str, since: Duration) -> ServiceRow {
+        ServiceRow {
+            name: service.to_owned(),
+            verdict: "",
+            batch: String::new(),
+            doing: String::new(),
+            undoing: false,
+            since,
+            end: None,
+            containers: vec![],
+        }
+    }
+
+    pub fn planned(planned: &PlannedService) -> ServiceRow {
+        let verdict = planned.verdict.word();
+        ServiceRow { verdict, ..ServiceRow::new(&planned.service, Duration::ZERO) }
+    }
+
+    pub fn ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// None once it has ended: then its line names those that serve.
+    pub fn container_lines(&self, now: Duration, look: &Look) -> Vec<String> {
+        let rows = self.containers.iter().filter(|_| !self.ended());
+        let column = rows.clone().map(ContainerRow::name_width).max().unwrap_or(0);
+        rows.map(|row| row.line(now, column, look)).collect()
+    }
+
+    pub fn name_width(&self) -> usize {
+        text::width(&self.name).min(WIDEST_NAME)
+    }
+
+    pub fn apply(&mut self, at: Duration, event: &Event) {
+        match event {
+            Event::ServiceBegin { verdict, .. } => self.begin(at, *verdict),
+            Event::Batch { number, of, .. } => self.batch(*number, *of),
+            Event::Container { container, generation, phase, .. } => self.container(at, container, *generation, phase),
+            Event::Settling { time, .. } => self.doing = words::settling(*time),
+            Event::Hook { container, hook, error, .. } => {
+                self.doing = words::hook(hook, container.as_ref(), error.as_deref());
+            }
+            Event::Undo { .. } => self.undoing = true,
+            Event::ServiceEnd { outcome, serving, took, .. } => {
+                self.end = Some(End { outcome: *outcome, serving: words::serving(serving), took: *took });
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, at: Duration, verdict: Verdict) {
+        self.verdict = verdict.word();
+        self.since = at;
+        self.doing = "beginning".to_owned();
+    }
+
+    fn batch(&mut self, number: u32, of: u32) {
+        self.batch = if of > 1 { format!(", batch {number} of {of}") } else { String::new() };
+        self.doing = "starting".to_owned();
+    }
+
+    fn container(&mut self, at: Duration, container: &ContainerRef, generation: Generation, phase: &Phase) {
+        self.doing = doing(phase).unwrap_or(&self.doing).to_owned();
+        match self.containers.iter_mut().find(|row| row.container.id == container.id) {
+            Some(row) => row.apply(at, phase),
+            None => self.containers.push(ContainerRow::new(at, container, generation, phase)),
+        }
+        self.containers.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    }
+
+    /// `now` is none for the line that stays when the run is over.
+    pub fn line(&self, now: Option<Duration>, column: usize, look: &Look) -> String {
+        let (mark, paint, text, time) = match &self.end {
+            Some(end) => end.show(),
+            None => self.under_way(now),
+        };
+        let name = pad(&cut_front(&self.name, WIDEST_NAME, look), column + 2);
+        let line = mark.show(look).and(Paint::Bold, name).and(paint, text);
+        line.fit(&time.map(clock).unwrap_or_default(), look)
+    }
+
+    fn under_way(&self, now: Option<Duration>) -> (Mark, Paint, String, Option<Duration>) {
+        let doing = if self.undoing { "undoing" } else { &self.doing };
+        let text = format!("{}{}: {doing}", self.verdict, self.batch);
+        match now {
+            _ if doing.is_empty() => (Mark::Idle, Paint::Dim, format!("{}: not begun", self.verdict), None),
+            Some(now) => (Mark::Busy(now), Paint::Plain, text, Some(now.saturating_sub(self.since))),
+            None => (Mark::Attention, Paint::Yellow, format!("{text}, left there"), None),
+        }
+    }
+}
+
+impl End {
+    fn show(&self) -> (Mark, Paint, String, Option<Duration>) {
+        let text = format!("{}, {}", words::outcome(self.outcome), self.serving);
+        match self.outcome {
+            Outcome::Done => (Mark::Good, Paint::Plain, text, Some(self.took)),
+            Outcome::Unchanged => (Mark::Good, Paint::Dim, words::outcome(self.outcome).to_owned(), None),
+            Outcome::RolledBack | Outcome::UndoFailed => (Mark::Bad, Paint::Red, text, Some(self.took)),
+            Outcome::Paused | Outcome::Partial | Outcome::Interrupted => (Mark::Attention, Paint::Yellow, text, Some(self.took)),
+            Outcome::Skipped => (Mark::Idle, Paint::Dim, words::outcome(self.outcome).to_owned(), None),
+        }
+    }
+}
+
+/// The phase of the service, as its containers tell; none keeps the last one.
+fn doing(phase: &Phase) -> Option<&'static str> {
+    match phase {
+        Phase::Started | Phase::Waiting { .. } => Some("waiting for health"),
+        Phase::Draining { .. } => Some("draining"),
+        Phase::Stopping { .. } => Some("stopping"),
+        Phase::Removed => Some("cleaning up"),
+        _ => None,
+    }
+}
+
+/// One container.
+struct ContainerRow {
+    container: ContainerRef,
+    generation: Generation,
+    phase: Phase,
+    /// Docker's last word on its health.
+    health: String,
+    /// Start of what it is doing.
+    since: Duration,
+    /// How long that took, when it is over.
+    took: Option<Duration>,
+}
+
+impl ContainerRow {
+    fn new(at: Duration, container: &ContainerRef, generation: Generation, phase: &Phase) -> ContainerRow {
+        let container = container.clone();
+        let health = String::new();
+        let mut row = ContainerRow { container, generation, phase: Phase::Started, health, since: at, took: None };
+        row.apply(at, phase);
+        row
+    }
+
+    fn apply(&mut self, at: Duration, phase: &Phase) {
+        match phase {
+            // One wait for the eye: it began with the start.
+            Phase::Waiting { health, .. } => self.health = health.clone(),
+            Phase::Ready | Phase::Failed { .. } | Phase::Restored | Phase::Stopped { .. } => {
+                self.took = Some(at.saturating_sub(self.since));
+            }
+            Phase::Removed => {}
+            _ => (self.since, self.took) = (at, None),
+        }
+        self.phase = phase.clone();
+    }
+
+    /// Old ones first, then as people count: app-9 before app-10.
+    fn rank(&self) -> (bool, usize, &str) {
+        (self.generation == Generation::New, self.container.name.len(), &self.container.name)
+    }
+
+    fn name_width(&self) -> usize {
+        text::width(&self.container.name).min(WIDEST_NAME)
+    }
+
+    fn line(&self, now: Duration, column: usize, look: &Look) -> String {
+        let name = pad(&cut_front(&self.container.name, WIDEST_NAME, look), column + 2);
+        let time = self.took.unwrap_or(now.saturating_sub(self.since));
+        let line = self.mark(now).show(look).indented(2).and(Paint::Plain, name);
+        let line = line.and(self.paint(), self.text(now)).and(Paint::Dim, self.output());
+        line.fit(&clock(time), look)
+    }
+
+    fn mark(&self, now: Duration) -> Mark {
+        match self.phase {
+            Phase::Ready | Phase::Restored => Mark::Good,
+            Phase::Failed { .. } => Mark::Bad,
+            Phase::Stopped { .. } | Phase::Removed => Mark::Idle,
+            _ => Mark::Busy(now),
+        }
+    }
+
+    fn paint(&self) -> Paint {
+        match self.phase {
+            Phase::Failed { .. } => Paint::Red,
+            Phase::Stopped { .. } | Phase::Removed => Paint::Dim,
+            _ => Paint::Plain,
+        }
+    }
+
+    fn text(&self, now: Duration) -> String {
+        match &self.phase {
+            Phase::Started => "starting".to_owned(),
+            Phase::Waiting { health, deadline, .. } => words::countdown(health, self.left(*deadline, now)),
+            phase => words::phase(phase, &self.health),
+        }
+    }
+
+    /// Whole seconds, rounded up: 0s only when the time is over.
+    fn left(&self, deadline: Duration, now: Duration) -> Duration {
+        let left = (self.since + deadline).saturating_sub(now);
+        Duration::from_secs(left.as_millis().div_ceil(1000) as u64)
+    }
+
+    /// The last line of the last probe.
+    fn output(&self) -> String {
+        match &self.phase {
+            Phase::Waiting { output: Some(output), .. } => {
+                clean_lines(output).pop().map(|line| format!("  {line}")).unwrap_or_default()
+            }
+            _ => String::new(),
+        }
+    }
+}

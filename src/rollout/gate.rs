@@ -1,0 +1,181 @@
+//! Waits until new containers may be trusted. `docker inspect` is the truth; an event only says when to look.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use super::service::{Halt, Run, ids};
+use crate::{
+    event::{ContainerRef, Failure, Generation, Phase},
+    health::{Gate, Judgement, Why},
+    model::settings::FailureAction,
+    observed::{Container, HealthStatus},
+};
+
+/// Look at least this often, should an event be lost. Never the way a change is normally noticed.
+const SAFETY_LOOK: Duration = Duration::from_secs(5);
+/// The log lines of a failed container that a person needs to see first.
+const LOG_LINES: usize = 20;
+
+/// One look at a set of containers.
+struct Look {
+    failed: Vec<(ContainerRef, Why, Option<Container>)>,
+    /// Until when to sleep at the longest; `None`: all passed.
+    wait: Option<Duration>,
+}
+
+impl Run<'_> {
+    /// The gate of one batch: its new containers, and those in `also`.
+    pub(super) fn gate_batch(&mut self, batch: u32, also: &[ContainerRef]) -> Result<(), Halt> {
+        let mut watched = self.started.get(&batch).cloned().unwrap_or_default();
+        watched.extend_from_slice(also);
+        let mut tolerated = Vec::new();
+        loop {
+            watched.retain(|container| !tolerated.contains(container));
+            match self.watch(&watched, Generation::New, &self.gate())? {
+                None => break,
+                Some(failure) => {
+                    let container = self.tolerate(failure)?;
+                    tolerated.push(container);
+                }
+            }
+        }
+        self.proven = Some(Instant::now());
+        self.downtime = self.down_since.map(|since| since.elapsed());
+        watched.iter().for_each(|container| self.tell(container, Generation::New, Phase::Ready));
+        Ok(())
+    }
+
+    pub(super) fn gate(&self) -> Gate {
+        let settings = &self.service.settings;
+        Gate { monitor: settings.monitor, wait_timeout: settings.wait_timeout, one_shot: self.service.one_shot }
+    }
+
+    /// Watches until all pass (`None`) or one fails.
+    pub(super) fn watch(
+        &self,
+        watched: &[ContainerRef],
+        generation: Generation,
+        gate: &Gate,
+    ) -> Result<Option<Failure>, Halt> {
+        let since = Instant::now();
+        let mut told = BTreeMap::new();
+        loop {
+            let heard = self.crew.bell.heard();
+            let readings = self.crew.docker.inspect(&ids(watched))?;
+            self.tell_waiting(&readings, generation, gate, since, &mut told);
+            let look = look(watched, &readings, gate, since.elapsed());
+            if let Some((container, why, reading)) = look.failed.into_iter().next() {
+                return Ok(Some(self.describe(container, &why, reading.as_ref(), generation)));
+            }
+            let Some(wait) = look.wait else { return Ok(None) };
+            if generation == Generation::New && self.crew.interrupt.requested() {
+                return Err(Halt::Interrupted);
+            }
+            self.crew.bell.wait(heard, wait.min(SAFETY_LOOK));
+        }
+    }
+
+    /// Says what is waited for, when it changes.
+    fn tell_waiting(
+        &self,
+        readings: &[Container],
+        generation: Generation,
+        gate: &Gate,
+        since: Instant,
+        told: &mut BTreeMap<String, (String, Option<String>)>,
+    ) {
+        for reading in readings {
+            if !matches!(gate.judge(reading, since.elapsed()), Judgement::Wait(_)) {
+                continue;
+            }
+            let output = reading.health.as_ref().and_then(|health| health.output.clone());
+            let now = (health_word(reading).to_owned(), output.and_then(|text| text.lines().last().map(str::to_owned)));
+            if told.insert(reading.id.clone(), now.clone()).as_ref() != Some(&now) {
+                let deadline = gate.deadline_for(reading).saturating_sub(since.elapsed());
+                let (health, output) = now;
+                self.tell(&reading.reference(), generation, Phase::Waiting { health, output, deadline });
+            }
+        }
+    }
+
+    fn describe(
+        &self,
+        container: ContainerRef,
+        why: &Why,
+        reading: Option<&Container>,
+        generation: Generation,
+    ) -> Failure {
+        let reason = why.to_string();
+        self.tell(&container, generation, Phase::Failed { reason: reason.clone() });
+        Failure {
+            reason,
+            health_output: reading.and_then(|c| c.health.as_ref()).and_then(|health| health.output.clone()),
+            log_tail: self.crew.docker.log_tail(&container.id, LOG_LINES),
+            container: Some(container),
+        }
+    }
+
+    /// Under `max_failure_ratio` a failed container is left to its restart policy; under
+    /// `failure_action: continue` it is removed and one old container more stays. Otherwise the batch fails.
+    fn tolerate(&mut self, failure: Failure) -> Result<ContainerRef, Halt> {
+        let settings = &self.service.settings;
+        let Some(container) = failure.container.clone() else { return Err(Halt::Failed(failure)) };
+        let allowed = (settings.max_failure_ratio * f64::from(self.plan.replicas)).floor() as usize;
+        if self.forgiven.len() < allowed {
+            self.warn(&format!("{} {}; max_failure_ratio lets it pass", container.name, failure.reason));
+            self.forgiven.push(container.clone());
+            return Ok(container);
+        }
+        if settings.failure_action != FailureAction::Continue || self.down_since.is_some() {
+            return Err(Halt::Failed(failure));
+        }
+        self.warn(&format!("{} {}; failure_action is continue", container.name, failure.reason));
+        self.discard(std::slice::from_ref(&container)).map_err(Halt::from)?;
+        self.lost += 1;
+        self.keep += 1;
+        Ok(container)
+    }
+
+    /// Time has passed since the gate: a new container may have died meanwhile, and then the old ones stay.
+    pub(super) fn prove_again(&mut self) -> Result<(), Halt> {
+        const FRESH: Duration = Duration::from_millis(500);
+        if self.proven.is_none_or(|at| at.elapsed() < FRESH) {
+            return Ok(());
+        }
+        let new: Vec<_> = self.all_started().into_iter().filter(|c| !self.forgiven.contains(c)).collect();
+        let gate = Gate { monitor: Duration::ZERO, ..self.gate() };
+        let readings = self.crew.docker.inspect(&ids(&new))?;
+        let look = look(&new, &readings, &gate, Duration::ZERO);
+        match look.failed.into_iter().next() {
+            Some((container, why, reading)) => {
+                Err(Halt::Failed(self.describe(container, &why, reading.as_ref(), Generation::New)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn look(watched: &[ContainerRef], readings: &[Container], gate: &Gate, elapsed: Duration) -> Look {
+    let mut result = Look { failed: vec![], wait: None };
+    for container in watched {
+        let reading = readings.iter().find(|reading| reading.id == container.id);
+        let judgement = reading.map_or(Judgement::Fail(Why::Gone), |reading| gate.judge(reading, elapsed));
+        match judgement {
+            Judgement::Pass => {}
+            Judgement::Wait(time) => result.wait = Some(result.wait.map_or(time, |wait: Duration| wait.min(time))),
+            Judgement::Fail(why) => result.failed.push((container.clone(), why, reading.cloned())),
+        }
+    }
+    result
+}
+
+fn health_word(container: &Container) -> &'static str {
+    match container.health.as_ref().map(|health| health.status) {
+        Some(HealthStatus::Starting) => "starting",
+        Some(HealthStatus::Healthy) => "healthy",
+        Some(HealthStatus::Unhealthy) => "unhealthy",
+        None => "running",
+    }
+}

@@ -1,0 +1,151 @@
+//! Performs a plan: every service on its own thread, each waiting for what it depends on. Decides nothing but
+//! when to abort and undo.
+
+mod gate;
+mod retire;
+mod service;
+mod start;
+mod undo;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    docker::Docker,
+    event::{ContainerRef, Event, Failure, Outcome, Sink},
+    interrupt::Interrupt,
+    model::{Model, Service},
+    observed::RestartPolicy,
+    plan::{Plan, ServicePlan},
+    wake::Bell,
+};
+
+/// What every service's thread works with.
+pub struct Crew<'a> {
+    pub docker: &'a Docker,
+    pub model: &'a Model,
+    pub interrupt: &'a Interrupt,
+    /// Rung by engine events, interrupts, and services that end.
+    pub bell: Arc<Bell>,
+    pub sink: &'a dyn Sink,
+    pub began: Instant,
+    /// Container ID → restart policy before anything was touched.
+    pub restarts: BTreeMap<String, RestartPolicy>,
+    /// Container ID → what `docker stop` gives it.
+    pub graces: BTreeMap<String, Duration>,
+    /// `docker stop --time`, when the user gave one.
+    pub stop_timeout: Option<Duration>,
+    /// Two `docker compose up` of one project at once trip over each other's networks and names
+    /// (Compose 5.6.1: "network is ambiguous", "name is already in use").
+    pub compose_lock: Mutex<()>,
+}
+
+/// How one service's part ended.
+#[derive(Clone, Debug)]
+pub struct ServiceResult {
+    pub service: String,
+    pub outcome: Outcome,
+    pub serving: Vec<ContainerRef>,
+    pub failure: Option<Failure>,
+    /// From the stop of the old to the readiness of the new, for a service that was recreated.
+    pub downtime: Option<Duration>,
+}
+
+impl Crew<'_> {
+    pub fn emit(&self, event: Event) {
+        self.sink.on(self.began.elapsed(), &event);
+    }
+
+    fn service(&self, name: &str) -> &Service {
+        &self.model.services[name]
+    }
+
+    fn compose_turn(&self) -> MutexGuard<'_, ()> {
+        self.compose_lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The outcomes so far; threads of dependent services wait on them.
+struct Board {
+    outcomes: Mutex<BTreeMap<String, Outcome>>,
+    bell: Arc<Bell>,
+}
+
+impl Board {
+    fn outcomes(&self) -> MutexGuard<'_, BTreeMap<String, Outcome>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn post(&self, service: &str, outcome: Outcome) {
+        self.outcomes().insert(service.to_owned(), outcome);
+        self.bell.ring();
+    }
+
+    /// Waits until everything in `after` is done. False when this service must not begin: something before it,
+    /// or anything else, failed, or the user interrupted.
+    fn may_begin(&self, after: &[String], interrupt: &Interrupt) -> bool {
+        loop {
+            let heard = self.bell.heard();
+            let outcomes = self.outcomes();
+            let good = |outcome: &Outcome| matches!(outcome, Outcome::Done | Outcome::Unchanged);
+            if interrupt.requested() || !outcomes.values().all(good) {
+                return false;
+            }
+            if after.iter().all(|name| outcomes.contains_key(name)) {
+                return true;
+            }
+            drop(outcomes);
+            self.bell.wait(heard, Duration::from_secs(60));
+        }
+    }
+}
+
+/// Carries the plan out and returns one result a service, in the plan's order.
+pub fn perform(crew: &Crew, plan: &Plan) -> Vec<ServiceResult> {
+    let board = Board { outcomes: Mutex::default(), bell: crew.bell.clone() };
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            plan.services.iter().map(|service| scope.spawn(|| perform_one(crew, service, &board))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
+fn perform_one(crew: &Crew, plan: &ServicePlan, board: &Board) -> ServiceResult {
+    let result = if plan.steps.is_empty() {
+        simple(plan, Outcome::Unchanged)
+    } else if board.may_begin(&plan.after, crew.interrupt) {
+        service::roll(crew, plan)
+    } else {
+        simple(plan, Outcome::Skipped)
+    };
+    board.post(&plan.service, result.outcome);
+    result
+}
+
+fn simple(plan: &ServicePlan, outcome: Outcome) -> ServiceResult {
+    ServiceResult { service: plan.service.clone(), outcome, serving: vec![], failure: None, downtime: None }
+}
+
+/// Stops and removes containers of services that no file names any more, after everything else went well.
+pub fn remove_orphans(crew: &Crew, orphans: &[ContainerRef], results: &[ServiceResult]) {
+    let well = results.iter().all(|r| matches!(r.outcome, Outcome::Done | Outcome::Unchanged));
+    if orphans.is_empty() || !well || crew.interrupt.requested() {
+        return;
+    }
+    let ids: Vec<_> = orphans.iter().map(|orphan| orphan.id.clone()).collect();
+    let longest = orphans.iter().filter_map(|orphan| crew.graces.get(&orphan.id)).max().copied();
+    let removed = crew
+        .docker
+        .stop(&ids, crew.stop_timeout, longest.unwrap_or_default())
+        .and_then(|()| crew.docker.remove(&ids));
+    let names: Vec<_> = orphans.iter().map(|orphan| orphan.name.as_str()).collect();
+    let message = match removed {
+        Ok(()) => format!("removed orphans: {}", names.join(", ")),
+        Err(error) => format!("orphans could not be removed: {error}"),
+    };
+    crew.emit(Event::Warning { service: None, message });
+}

@@ -1,0 +1,143 @@
+//! Old containers on their way out: drained, stopped, and only at the very end removed.
+
+use std::{thread, time::Duration};
+
+use super::service::{Halt, Retired, Run, ids};
+use crate::{
+    docker::{CallError, Problem},
+    event::{ContainerRef, Event, Generation, Phase},
+    observed::{Container, RestartPolicy, State},
+};
+
+impl Run<'_> {
+    /// Lets old containers finish: their `pre_stop` hooks run side by side.
+    pub(super) fn drain(&mut self, batch: u32, containers: &[ContainerRef]) -> Result<(), Halt> {
+        self.stopped_batches.insert(batch);
+        let containers = self.spared(containers);
+        if self.service.hooks.pre_stop.is_empty() {
+            return Ok(());
+        }
+        thread::scope(|scope| {
+            for container in containers {
+                scope.spawn(|| self.pre_stop(container));
+            }
+        });
+        Ok(())
+    }
+
+    /// A failing hook is reported and does not keep the container: it is going anyway.
+    fn pre_stop(&self, container: &ContainerRef) {
+        self.tell(container, Generation::Old, Phase::Draining { how: "pre_stop".to_owned() });
+        for hook in &self.service.hooks.pre_stop {
+            let result = self.crew.docker.exec_hook(&container.id, hook, self.service.settings.drain_timeout);
+            let error = result.err().map(|error| error.to_string());
+            let failed = error.is_some();
+            self.crew.emit(Event::Hook {
+                service: self.plan.service.clone(),
+                container: Some(container.clone()),
+                hook: "pre_stop".to_owned(),
+                error,
+            });
+            if failed {
+                return;
+            }
+        }
+        self.tell(container, Generation::Old, Phase::Drained { note: None });
+    }
+
+    /// One old container stays for each new one that was lost under `failure_action: continue`.
+    fn spared<'c>(&self, containers: &'c [ContainerRef]) -> &'c [ContainerRef] {
+        &containers[..containers.len().saturating_sub(self.keep)]
+    }
+
+    pub(super) fn stop_old(&mut self, containers: &[ContainerRef]) -> Result<(), Halt> {
+        self.prove_again()?;
+        let going = self.spared(containers).to_vec();
+        self.kept.extend_from_slice(&containers[going.len()..]);
+        self.keep -= containers.len() - going.len();
+        let policy = |container: &ContainerRef| self.crew.restarts.get(&container.id).cloned();
+        let retired: Vec<_> = going
+            .iter()
+            .map(|container| Retired {
+                container: container.clone(),
+                restart: policy(container).unwrap_or(RestartPolicy { name: "no".to_owned(), max_retries: 0 }),
+            })
+            .collect();
+        // Remembered before it happens: an undo must know of a stop that failed half way.
+        self.retired.extend(retired);
+        Ok(self.stop(&going, Generation::Old)?)
+    }
+
+    /// Stops containers so that an engine restart does not bring them back.
+    pub(super) fn stop(&self, containers: &[ContainerRef], generation: Generation) -> Result<(), CallError> {
+        let docker = self.crew.docker;
+        let revived: Vec<_> = containers.iter().filter(|c| self.revives(c)).map(|c| c.id.clone()).collect();
+        if let Err(error) = docker.set_restart(&revived, "no") {
+            tolerate_missing(error)?;
+        }
+        let grace = self.crew.stop_timeout.unwrap_or_else(|| self.grace(containers));
+        containers.iter().for_each(|c| self.tell(c, generation, Phase::Stopping { grace }));
+        if let Err(error) = docker.stop(&ids(containers), self.crew.stop_timeout, grace) {
+            tolerate_missing(error)?;
+        }
+        for gone in docker.inspect(&ids(containers))? {
+            if matches!(gone.state, State::Running | State::Restarting) {
+                return Err(still_running(&gone));
+            }
+            self.tell(&gone.reference(), generation, Phase::Stopped { exit_code: gone.exit_code });
+        }
+        Ok(())
+    }
+
+    /// A container that was started by this run has its policy from the file.
+    fn revives(&self, container: &ContainerRef) -> bool {
+        match self.crew.restarts.get(&container.id) {
+            Some(policy) => policy.revives_stopped(),
+            None => self.service.restart.as_deref().is_some_and(|word| word != "no" && word != "unless-stopped"),
+        }
+    }
+
+    fn grace(&self, containers: &[ContainerRef]) -> Duration {
+        let known = |c: &ContainerRef| self.crew.graces.get(&c.id).copied();
+        containers.iter().filter_map(known).max().unwrap_or(self.service.grace)
+    }
+
+    pub(super) fn remove(&mut self, containers: &[ContainerRef]) -> Result<(), Halt> {
+        let going: Vec<_> = containers.iter().filter(|c| !self.kept.contains(c)).cloned().collect();
+        self.retired.clear();
+        Ok(self.remove_now(&going, Generation::Old)?)
+    }
+
+    pub(super) fn remove_now(&self, containers: &[ContainerRef], generation: Generation) -> Result<(), CallError> {
+        if let Err(error) = self.crew.docker.remove(&ids(containers)) {
+            tolerate_missing(error)?;
+        }
+        containers.iter().for_each(|container| self.tell(container, generation, Phase::Removed));
+        Ok(())
+    }
+
+    /// Stops and removes new containers that are not wanted after all.
+    pub(super) fn discard(&self, containers: &[ContainerRef]) -> Result<(), CallError> {
+        if containers.is_empty() {
+            return Ok(());
+        }
+        self.stop(containers, Generation::New)?;
+        self.remove_now(containers, Generation::New)
+    }
+}
+
+/// Somebody removed a container by hand meanwhile: that is where it was going.
+fn tolerate_missing(error: CallError) -> Result<(), CallError> {
+    let missing = |line: &str| line.contains("No such container") || line.contains("is already in progress");
+    match &error.problem {
+        Problem::Failed { stderr, .. } if stderr.lines().all(missing) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+fn still_running(container: &Container) -> CallError {
+    CallError {
+        call: format!("docker stop {}", container.name),
+        problem: Problem::Garbage("the container still runs".to_owned()),
+    }
+}

@@ -1,0 +1,211 @@
+//! One service, step by step.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use super::{Crew, ServiceResult};
+use crate::{
+    docker::CallError,
+    event::{ContainerRef, Event, Failure, Generation, Outcome, Phase},
+    model::{Service, settings::FailureAction},
+    observed::{Container, RestartPolicy},
+    plan::{ServicePlan, Step},
+};
+
+/// Why the steps stopped before their end.
+pub(super) enum Halt {
+    Failed(Failure),
+    Interrupted,
+}
+
+impl From<CallError> for Halt {
+    fn from(error: CallError) -> Halt {
+        match error.is_interrupted() {
+            true => Halt::Interrupted,
+            false => Halt::Failed(Failure {
+                reason: error.to_string(),
+                container: None,
+                health_output: None,
+                log_tail: vec![],
+            }),
+        }
+    }
+}
+
+/// A stopped old container and the restart policy it had.
+pub(super) struct Retired {
+    pub container: ContainerRef,
+    pub restart: RestartPolicy,
+}
+
+/// What this run has done to the service so far: all that an undo needs.
+pub(super) struct Run<'a> {
+    pub crew: &'a Crew<'a>,
+    pub plan: &'a ServicePlan,
+    pub service: &'a Service,
+    /// Started in this run, by batch.
+    pub started: BTreeMap<u32, Vec<ContainerRef>>,
+    pub retired: Vec<Retired>,
+    /// New containers that failed and were removed under `failure_action: continue`.
+    pub lost: usize,
+    /// Old containers still to be spared in place of lost ones.
+    pub keep: usize,
+    /// Old containers that were spared.
+    pub kept: Vec<ContainerRef>,
+    /// Failed new containers that `max_failure_ratio` lets pass.
+    pub forgiven: Vec<ContainerRef>,
+    /// Batches whose old containers are gone: there is no way back within them but a full undo.
+    pub stopped_batches: BTreeSet<u32>,
+    /// When the gate last saw every new container ready.
+    pub proven: Option<Instant>,
+    /// When Compose was told to stop the old containers of a recreated service.
+    pub down_since: Option<Instant>,
+    pub downtime: Option<Duration>,
+}
+
+/// Carries out one service's steps; on a failure, the way back.
+pub(super) fn roll(crew: &Crew, plan: &ServicePlan) -> ServiceResult {
+    let began = Instant::now();
+    let mut run = Run::new(crew, plan);
+    run.emit_begin();
+    let (outcome, failure) = match run.steps() {
+        Ok(()) if run.lost > 0 => (Outcome::Partial, None),
+        Ok(()) => (Outcome::Done, None),
+        Err(Halt::Interrupted) => (run.give_way(), None),
+        Err(Halt::Failed(failure)) => (run.fail(&failure), Some(failure)),
+    };
+    let serving = run.serving();
+    crew.emit(Event::ServiceEnd {
+        service: plan.service.clone(),
+        outcome,
+        serving: serving.clone(),
+        took: began.elapsed(),
+    });
+    ServiceResult { service: plan.service.clone(), outcome, serving, failure, downtime: run.downtime }
+}
+
+impl<'a> Run<'a> {
+    fn new(crew: &'a Crew<'a>, plan: &'a ServicePlan) -> Run<'a> {
+        Run {
+            crew,
+            plan,
+            service: crew.service(&plan.service),
+            started: BTreeMap::new(),
+            retired: vec![],
+            lost: 0,
+            keep: 0,
+            kept: vec![],
+            forgiven: vec![],
+            stopped_batches: BTreeSet::new(),
+            proven: None,
+            down_since: None,
+            downtime: None,
+        }
+    }
+
+    fn steps(&mut self) -> Result<(), Halt> {
+        for step in &self.plan.steps {
+            // Once a batch drains, its old containers are half gone: the way forward is the safe one.
+            let committed = matches!(step, Step::Stop { .. } | Step::Remove { .. });
+            if self.crew.interrupt.requested() && !committed {
+                return Err(Halt::Interrupted);
+            }
+            self.step(step)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), Halt> {
+        match step {
+            Step::Clear { containers } => self.remove(containers),
+            Step::PreStart => self.pre_start(),
+            Step::Delay { seconds } => self.pause(Duration::from_secs_f64(*seconds)),
+            Step::Start { batch, count, how, .. } => self.start(*batch, *count, *how),
+            Step::Gate { batch, also } => self.gate_batch(*batch, also),
+            Step::Settle { seconds } => self.settle(Duration::from_secs_f64(*seconds)),
+            Step::Drain { batch, containers } => self.drain(*batch, containers),
+            Step::Stop { containers, .. } => self.stop_old(containers),
+            Step::Remove { containers } => self.remove(containers),
+            Step::Recreate { old } => self.recreate(old),
+        }
+    }
+
+    fn settle(&mut self, time: Duration) -> Result<(), Halt> {
+        self.crew.emit(Event::Settling { service: self.plan.service.clone(), time });
+        self.pause(time)
+    }
+
+    /// Sleeps, unless the user interrupts.
+    fn pause(&self, time: Duration) -> Result<(), Halt> {
+        let end = Instant::now() + time;
+        loop {
+            let heard = self.crew.bell.heard();
+            if self.crew.interrupt.requested() {
+                return Err(Halt::Interrupted);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.crew.bell.wait(heard, left);
+        }
+    }
+
+    fn fail(&mut self, failure: &Failure) -> Outcome {
+        if self.service.settings.failure_action == FailureAction::Pause && self.down_since.is_none() {
+            self.warn("failure_action is pause: both generations are left as they are");
+            return Outcome::Paused;
+        }
+        self.crew.emit(Event::Undo { service: self.plan.service.clone(), failure: failure.clone() });
+        if self.down_since.is_some() {
+            self.warn("Compose has removed the old container, so there is nothing to go back to");
+            return Outcome::UndoFailed;
+        }
+        match self.undo() {
+            Ok(()) => Outcome::RolledBack,
+            Err(reason) => {
+                self.warn(&format!("the undo failed: {reason}"));
+                Outcome::UndoFailed
+            }
+        }
+    }
+
+    fn serving(&self) -> Vec<ContainerRef> {
+        let found = self.crew.docker.containers(Some(&self.plan.service)).unwrap_or_default();
+        let mut serving: Vec<_> = found.iter().filter(|c| c.serves()).collect();
+        serving.sort_by_key(|c| c.number);
+        serving.into_iter().map(Container::reference).collect()
+    }
+
+    pub fn all_started(&self) -> Vec<ContainerRef> {
+        self.started.values().flatten().cloned().collect()
+    }
+
+    fn emit_begin(&self) {
+        self.crew.emit(Event::ServiceBegin {
+            service: self.plan.service.clone(),
+            verdict: self.plan.verdict,
+            replicas: self.plan.replicas,
+            batches: self.plan.batches(),
+        });
+    }
+
+    pub fn tell(&self, container: &ContainerRef, generation: Generation, phase: Phase) {
+        self.crew.emit(Event::Container {
+            service: self.plan.service.clone(),
+            container: container.clone(),
+            generation,
+            phase,
+        });
+    }
+
+    pub fn warn(&self, message: &str) {
+        self.crew.emit(Event::Warning { service: Some(self.plan.service.clone()), message: message.to_owned() });
+    }
+}
+
+pub(super) fn ids(containers: &[ContainerRef]) -> Vec<String> {
+    containers.iter().map(|container| container.id.clone()).collect()
+}

@@ -1,0 +1,75 @@
+//! The way back: what served before serves again, and nothing of this run is left.
+
+use std::fmt::Display;
+
+use super::service::{Halt, Run, ids};
+use crate::event::{ContainerRef, Generation, Outcome, Phase};
+
+impl Run<'_> {
+    /// Starts the stopped old containers again, waits for them, and only then removes the new ones.
+    ///
+    /// # Errors
+    /// What could not be done, in words; a person must look.
+    pub(super) fn undo(&mut self) -> Result<(), String> {
+        self.restore()?;
+        self.discard(&self.all_started()).map_err(text)
+    }
+
+    fn restore(&mut self) -> Result<(), String> {
+        if self.retired.is_empty() {
+            return Ok(());
+        }
+        let docker = self.crew.docker;
+        for retired in self.retired.iter().filter(|retired| retired.restart.revives_stopped()) {
+            docker.set_restart(std::slice::from_ref(&retired.container.id), &retired.restart.flag()).map_err(text)?;
+        }
+        let old: Vec<ContainerRef> = self.retired.iter().map(|retired| retired.container.clone()).collect();
+        docker.start(&ids(&old)).map_err(text)?;
+        old.iter().for_each(|container| self.tell(container, Generation::Old, Phase::Restoring));
+        match self.watch(&old, Generation::Old, &self.gate()) {
+            Ok(None) => {}
+            Ok(Some(failure)) => return Err(name_failure(failure)),
+            Err(Halt::Failed(failure)) => return Err(name_failure(failure)),
+            Err(Halt::Interrupted) => return Err("interrupted".to_owned()),
+        }
+        old.iter().for_each(|container| self.tell(container, Generation::Old, Phase::Restored));
+        self.retired.clear();
+        Ok(())
+    }
+
+    /// After an interrupt: the batch that has not begun to drain is taken back, earlier ones stay done.
+    pub(super) fn give_way(&mut self) -> Outcome {
+        let (_, unproven) = match self.started.last_key_value() {
+            Some((batch, new)) if !self.drained(*batch) => (*batch, new.clone()),
+            _ => (0, vec![]),
+        };
+        let old: Vec<_> = self.retired.drain(..).map(|retired| retired.container).collect();
+        let result = self.discard(&unproven).and_then(|()| match old.is_empty() {
+            true => Ok(()),
+            false => self.remove_now(&old, Generation::Old),
+        });
+        match result {
+            Ok(()) => Outcome::Interrupted,
+            Err(error) => {
+                self.warn(&format!("cleaning up failed: {error}"));
+                Outcome::UndoFailed
+            }
+        }
+    }
+
+    /// Whether this batch's old containers were stopped, or it had none.
+    fn drained(&self, batch: u32) -> bool {
+        self.stopped_batches.contains(&batch)
+    }
+}
+
+fn name_failure(failure: crate::event::Failure) -> String {
+    match failure.container {
+        Some(container) => format!("{} {}", container.name, failure.reason),
+        None => failure.reason,
+    }
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
