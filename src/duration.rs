@@ -87,9 +87,7 @@ fn part<'a>(rest: &'a str, text: &str) -> Result<(u128, &'a str), String> {
     if whole.is_empty() && fraction.is_empty() {
         return Err(malformed(text));
     }
-    let end = after
-        .find(|c: char| c.is_ascii_digit() || c == '.')
-        .unwrap_or(after.len());
+    let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
     let unit = match &after[..end] {
         "" if after.is_empty() => return Err(format!("\"{text}\" has no unit: write \"{text}s\"")),
         "" => return Err(malformed(text)),
@@ -108,9 +106,9 @@ fn digits(text: &str) -> (&str, &str) {
 
 fn nanos_of(unit: &str, text: &str) -> Result<u128, String> {
     let known = UNITS.iter().find(|(name, _)| *name == unit);
-    known.map(|(_, nanos)| *nanos).ok_or_else(|| {
-        format!("\"{text}\" has the unknown unit \"{unit}\": use ns, us, ms, s, m, h, d or w")
-    })
+    known
+        .map(|(_, nanos)| *nanos)
+        .ok_or_else(|| format!("\"{text}\" has the unknown unit \"{unit}\": use ns, us, ms, s, m, h, d or w"))
 }
 
 /// The nanoseconds in the decimals of a number. Fifteen of them are exact for a week; the rest cannot matter.
@@ -121,9 +119,7 @@ fn share(fraction: &str, unit: u128) -> u128 {
 }
 
 fn checked(nanos: u128, text: &str) -> Result<u128, String> {
-    (nanos <= LONGEST)
-        .then_some(nanos)
-        .ok_or_else(|| too_long(text))
+    (nanos <= LONGEST).then_some(nanos).ok_or_else(|| too_long(text))
 }
 
 fn malformed(text: &str) -> String {
@@ -135,10 +131,7 @@ fn too_long(text: &str) -> String {
 }
 
 fn from_nanos(nanos: u128) -> Duration {
-    Duration::new(
-        (nanos / 1_000_000_000) as u64,
-        (nanos % 1_000_000_000) as u32,
-    )
+    Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32)
 }
 
 #[cfg(test)]
@@ -211,17 +204,13 @@ mod tests {
         let alphabet: Vec<char> = "0123456789.+-nsuµmhdw x٣".chars().collect();
         let mut state = 42_u64;
         let mut next = |below: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % below
         };
         let mut good = 0;
         for _ in 0..200_000 {
             let length = next(40);
-            let text: String = (0..length)
-                .map(|_| alphabet[next(alphabet.len())])
-                .collect();
+            let text: String = (0..length).map(|_| alphabet[next(alphabet.len())]).collect();
             let read = parse_seconds_or_duration(&text);
             good += usize::from(read.is_ok());
             let _ = read.map(show);

@@ -53,7 +53,9 @@ impl fmt::Display for Why {
             Why::Restarting { times, code } => {
                 let times = (*times).max(1);
                 let noun = if times == 1 { "time" } else { "times" };
-                write!(f, "crashed and was restarted {times} {noun} (last exit code {code})")
+                write!(f, "crashed and was restarted {times} {noun}")?;
+                // While it runs again the engine shows 0, which says nothing.
+                if *code == 0 { Ok(()) } else { write!(f, " (last exit code {code})") }
             }
             Why::Unhealthy { probes } => write!(f, "is unhealthy after {probes} failed probes"),
             Why::Deadline { after, healthy_late: true } => {
@@ -80,7 +82,7 @@ impl Gate {
         self.wait_timeout.unwrap_or_else(|| match &container.healthcheck {
             Some(check) => deadline(check),
             None if self.one_shot => Duration::MAX,
-            None => self.monitor + SLACK,
+            None => self.monitor,
         })
     }
 

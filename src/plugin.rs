@@ -3,11 +3,14 @@
 //! Docker runs a plugin with its own whole argument list, its own flags in front and unparsed. Source: tried with
 //! docker 28.2.2, whose reader of flags is Go's pflag.
 
+mod complete;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-use clap::builder::StyledStr;
-use clap::{Arg, ArgAction, Command, ValueHint};
+use clap::{Arg, ArgAction, Command};
+
+pub use complete::complete;
 
 const NAME: &str = "zdd";
 
@@ -59,11 +62,7 @@ pub fn metadata() -> String {
 ///
 /// When one of docker's own flags has no value.
 pub fn split(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
-    let Leading {
-        mut globals,
-        ask,
-        rest,
-    } = leading(argv.into_iter().skip(1))?;
+    let Leading { mut globals, ask, rest } = leading(argv.into_iter().skip(1))?;
     let (named, rest) = without_name(rest);
     let kind = match (ask, rest.first().and_then(|word| word.to_str())) {
         (Some(Ask::Help), _) => Kind::Help(rest.clone()),
@@ -78,21 +77,12 @@ pub fn split(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
         (None, Some("--version" | "-v")) => Kind::Version,
         (None, _) => Kind::Run,
     };
-    Ok(Invocation {
-        docker_globals: globals,
-        rest,
-        kind,
-    })
+    Ok(Invocation { docker_globals: globals, rest, kind })
 }
 
 /// Docker's own flags, which stand before the plugin's name only. Source: `docker --help` of 28.2.2.
 pub(crate) fn docker_flags() -> Command {
-    let values = [
-        ("config", None),
-        ("context", Some('c')),
-        ("host", Some('H')),
-        ("log-level", Some('l')),
-    ];
+    let values = [("config", None), ("context", Some('c')), ("host", Some('H')), ("log-level", Some('l'))];
     let files = ["tlscacert", "tlscert", "tlskey"].map(|name| (name, None));
     let switches = [
         ("debug", Some('D')),
@@ -105,12 +95,7 @@ pub(crate) fn docker_flags() -> Command {
         Arg::new(name).long(name).short(short).action(action)
     };
     Command::new("docker")
-        .args(
-            values
-                .into_iter()
-                .chain(files)
-                .map(|names| flag(names, ArgAction::Append)),
-        )
+        .args(values.into_iter().chain(files).map(|names| flag(names, ArgAction::Append)))
         .args(switches.map(|names| flag(names, ArgAction::SetTrue)))
 }
 
@@ -147,9 +132,7 @@ fn short_flags<'a>(command: &'a Command, word: &str) -> Option<Vec<(&'a Arg, Opt
     let mut flags = Vec::new();
     let mut letters = word.chars();
     while let Some(letter) = letters.next() {
-        let arg = command
-            .get_arguments()
-            .find(|arg| arg.get_short() == Some(letter))?;
+        let arg = command.get_arguments().find(|arg| arg.get_short() == Some(letter))?;
         let rest = letters.as_str();
         let value = match rest.strip_prefix('=') {
             Some(value) => Some(value),
@@ -206,11 +189,7 @@ fn leading(words: impl Iterator<Item = OsString>) -> Result<Leading, UsageError>
             globals.extend([word].into_iter().chain(value));
         }
     }
-    Ok(Leading {
-        globals,
-        ask,
-        rest: words.collect(),
-    })
+    Ok(Leading { globals, ask, rest: words.collect() })
 }
 
 /// `--help` and `--version` ask docker something; no child may get them.
@@ -256,154 +235,9 @@ fn completed(words: &[OsString], globals: &mut Vec<OsString>) -> Vec<OsString> {
     words.to_vec()
 }
 
-// Directives for the shell. Source: cobra's ShellCompDirective.
-const FILES: u8 = 0;
-const NO_FILES: u8 = 4;
-const FILE_ENDINGS: u8 = 8;
-const DIRECTORIES: u8 = 16;
-
-/// A word that would fit, and what it means.
-type Candidate = (String, String);
-
-/// What docker hands to the shell: a candidate a line, then a line that says what else the shell may offer.
-///
-/// `words` stand behind the plugin's name; the last is the one being completed and may be empty. `services` is asked
-/// for the project's services when one may stand there. `descriptions` is false when the user has set
-/// `DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION`.
-pub fn complete(
-    root: &Command,
-    words: &[OsString],
-    services: &dyn Fn() -> Vec<String>,
-    descriptions: bool,
-) -> String {
-    let (last, before) = match words.split_last() {
-        Some((last, before)) => (last.to_string_lossy(), before),
-        None => ("".into(), words),
-    };
-    let (candidates, directive) = match Place::after(root, before) {
-        Some(place) => place.candidates(&last, services),
-        None => (Vec::new(), NO_FILES),
-    };
-    let mut answer = String::new();
-    for (word, about) in candidates {
-        let about = if descriptions { about.as_str() } else { "" };
-        answer += format!("{word}\t{about}").trim_end();
-        answer += "\n";
-    }
-    answer + &format!(":{directive}\n")
-}
-
-/// Where on the command line the word to complete stands.
-struct Place<'a> {
-    command: &'a Command,
-    /// The flag whose value it is.
-    value_of: Option<&'a Arg>,
-    /// Behind a `--` nothing is a flag.
-    dashes: bool,
-    given: Vec<&'a Arg>,
-}
-
-impl<'a> Place<'a> {
-    /// `None` behind a command that does not exist.
-    fn after(root: &'a Command, words: &[OsString]) -> Option<Place<'a>> {
-        let mut place = Place {
-            command: root,
-            value_of: None,
-            dashes: false,
-            given: Vec::new(),
-        };
-        for word in words {
-            if place.value_of.take().is_some() {
-                continue;
-            }
-            place.step(word)?;
-        }
-        Some(place)
-    }
-
-    fn step(&mut self, word: &OsStr) -> Option<()> {
-        if self.dashes {
-            return Some(());
-        }
-        if let Some(typed) = flags_in(self.command, word) {
-            self.given.extend(typed.flags.iter().map(|(arg, _)| *arg));
-            self.value_of = self.given.last().copied().filter(|_| typed.takes_next);
-        } else if self.command.has_subcommands() {
-            self.command = self.command.find_subcommand(word)?;
-        } else {
-            self.dashes = word == "--";
-        }
-        Some(())
-    }
-
-    fn candidates(&self, last: &str, services: &dyn Fn() -> Vec<String>) -> (Vec<Candidate>, u8) {
-        if let Some(arg) = self.value_of {
-            return values(arg, last);
-        }
-        let mut typed = flags_in(self.command, OsStr::new(last));
-        match typed.as_mut().and_then(|typed| typed.flags.pop()) {
-            _ if self.dashes => (self.operands(last, services), NO_FILES),
-            Some((arg, Some(value))) => values(arg, &value),
-            _ if last.starts_with('-') => (self.flags(last), NO_FILES),
-            _ if self.command.has_subcommands() => (self.commands(last), NO_FILES),
-            _ => (self.operands(last, services), NO_FILES),
-        }
-    }
-
-    fn flags(&self, last: &str) -> Vec<Candidate> {
-        let repeats = |arg: &Arg| matches!(arg.get_action(), ArgAction::Append);
-        let given = |arg: &Arg| self.given.contains(&arg);
-        let args = self.command.get_opts();
-        let args = args.filter(|arg| !arg.is_hide_set() && (repeats(arg) || !given(arg)));
-        let names = args.flat_map(|arg| {
-            let long = arg.get_long().map(|long| format!("--{long}"));
-            let short = arg.get_short().map(|short| format!("-{short}"));
-            let names = long.into_iter().chain(short);
-            names.map(|name| (name, text(arg.get_help())))
-        });
-        names.filter(|(name, _)| name.starts_with(last)).collect()
-    }
-
-    fn commands(&self, last: &str) -> Vec<Candidate> {
-        let fits = |sub: &&Command| !sub.is_hide_set() && sub.get_name().starts_with(last);
-        let commands = self.command.get_subcommands().filter(fits);
-        let named = commands.map(|sub| (sub.get_name().into(), text(sub.get_about())));
-        named.collect()
-    }
-
-    fn operands(&self, last: &str, services: &dyn Fn() -> Vec<String>) -> Vec<Candidate> {
-        if self.command.get_positionals().next().is_none() {
-            return Vec::new();
-        }
-        bare(services(), last)
-    }
-}
-
-/// A flag's values. Its hint stands for what the shell knows better: a Compose file, any file, a directory.
-fn values(arg: &Arg, last: &str) -> (Vec<Candidate>, u8) {
-    let choices = arg.get_possible_values();
-    let choices = choices.iter().map(|value| value.get_name().to_owned());
-    match arg.get_value_hint() {
-        ValueHint::FilePath => (bare(["yaml".into(), "yml".into()], ""), FILE_ENDINGS),
-        ValueHint::AnyPath => (Vec::new(), FILES),
-        ValueHint::DirPath => (Vec::new(), DIRECTORIES),
-        _ => (bare(choices, last), NO_FILES),
-    }
-}
-
-fn bare(words: impl IntoIterator<Item = String>, last: &str) -> Vec<Candidate> {
-    let fitting = words.into_iter().filter(|word| word.starts_with(last));
-    fitting.map(|word| (word, String::new())).collect()
-}
-
-fn text(styled: Option<&StyledStr>) -> String {
-    styled.map(ToString::to_string).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli;
 
     /// The words of a line; `''` is an empty one.
     fn words(line: &str) -> Vec<OsString> {
@@ -413,18 +247,8 @@ mod tests {
 
     /// What `docker-zdd LINE` is: docker's flags, the rest, the kind.
     fn call(line: &str) -> Invocation {
-        let argv = [OsString::from("docker-zdd")]
-            .into_iter()
-            .chain(words(line));
+        let argv = [OsString::from("docker-zdd")].into_iter().chain(words(line));
         split(argv).unwrap_or_else(|error| panic!("{line}: {error}"))
-    }
-
-    fn completion(line: &str) -> String {
-        let Kind::Complete(words) = call(line).kind else {
-            panic!("{line} completes nothing");
-        };
-        let services = || vec!["web".to_owned(), "api".to_owned()];
-        complete(&cli::command(), &words, &services, true)
     }
 
     #[test]
@@ -447,22 +271,10 @@ mod tests {
             ("--context default zdd up x", "--context default", "up x"),
             ("-D zdd", "-D", ""),
             ("-c default -D=false zdd ps", "-c default -D=false", "ps"),
-            (
-                "-l debug --tlscacert /x --tls zdd up",
-                "-l debug --tlscacert /x --tls",
-                "up",
-            ),
+            ("-l debug --tlscacert /x --tls zdd up", "-l debug --tlscacert /x --tls", "up"),
             ("--host=unix:///s zdd -- up", "--host=unix:///s", "up"),
-            (
-                "--config D -H S zdd up -D --context foo",
-                "--config D -H S",
-                "up -D --context foo",
-            ),
-            (
-                "-HV -H=W -cV -Dldebug zdd up",
-                "-HV -H=W -cV -Dldebug",
-                "up",
-            ),
+            ("--config D -H S zdd up -D --context foo", "--config D -H S", "up -D --context foo"),
+            ("-HV -H=W -cV -Dldebug zdd up", "-HV -H=W -cV -Dldebug", "up"),
             ("-Dc V -H zdd -H W zdd up", "-Dc V -H zdd -H W", "up"),
             (
                 "--tlsverify --tls=false --tlscert a --tlskey=b zdd up",
@@ -479,11 +291,7 @@ mod tests {
             ("-f a up", "", "-f a up"),
             ("", "", ""),
         ] {
-            let expected = Invocation {
-                docker_globals: words(globals),
-                rest: words(rest),
-                kind: Kind::Run,
-            };
+            let expected = Invocation { docker_globals: words(globals), rest: words(rest), kind: Kind::Run };
             assert_eq!(call(line), expected, "{line}");
         }
     }
@@ -529,62 +337,5 @@ mod tests {
         let argv = words("docker-zdd -D --context");
         let error = split(argv).expect_err("an error");
         assert_eq!(error.to_string(), "flag needs an argument: --context");
-    }
-
-    #[test]
-    fn completes_what_may_stand_there() {
-        for (line, answer) in [
-            ("u", "up\tUpdate services without losing a request\n:4\n"),
-            (
-                "-f a u",
-                "up\tUpdate services without losing a request\n:4\n",
-            ),
-            ("x ''", ":4\n"),
-            ("--prof", "--profile\tSpecify a profile to enable\n:4\n"),
-            ("-p", "-p\tProject name\n:4\n"),
-            ("--hel", ":4\n"),
-            ("--progress ''", "auto\ntty\nplain\njson\nquiet\n:4\n"),
-            ("--progress=p", "plain\n:4\n"),
-            ("-f ''", "yaml\nyml\n:8\n"),
-            ("up --file=", "yaml\nyml\n:8\n"),
-            ("--project-directory ''", ":16\n"),
-            ("--env-file ''", ":0\n"),
-            ("--profile ''", ":4\n"),
-            ("up ''", "web\napi\n:4\n"),
-            ("plan w", "web\n:4\n"),
-            ("-p shop up --build web a", "api\n:4\n"),
-            ("up -- -", ":4\n"),
-            ("up -- w", "web\n:4\n"),
-            ("up --order st", "start-first\nstop-first\n:4\n"),
-            ("up --build --b", ":4\n"),
-            ("up --detac", ":4\n"),
-            (
-                "up --dry",
-                "--dry-run\tPrint the plan and change nothing\n:4\n",
-            ),
-            ("version ''", ":4\n"),
-            ("version --format ''", "pretty\njson\n:4\n"),
-        ] {
-            assert_eq!(
-                completion(&format!("__complete zdd {line}")),
-                answer,
-                "{line}"
-            );
-        }
-        let commands = completion("__complete zdd ''");
-        assert_eq!(
-            commands.lines().count(),
-            1 + cli::command().get_subcommands().count()
-        );
-        assert!(completion("__complete zdd up --fo").starts_with("--force-recreate\t"));
-    }
-
-    #[test]
-    fn completes_without_descriptions() {
-        let none = || Vec::new();
-        let bare = |line| complete(&cli::command(), &words(line), &none, false);
-        assert_eq!(bare("u"), "up\n:4\n");
-        assert_eq!(bare("up ''"), ":4\n");
-        assert_eq!(complete(&cli::command(), &[], &none, false), bare("''"));
     }
 }

@@ -71,5 +71,8 @@ fn is_engine_dead(stderr: &str) -> bool {
 }
 
 fn is_unknown_command(stderr: &str) -> bool {
-    ["unknown command", "is not a docker command", "unknown shorthand flag"].iter().any(|text| stderr.contains(text))
+    // The CLI takes the words behind an unknown command for its own flags.
+    ["unknown command", "is not a docker command", "unknown shorthand flag", "unknown flag"]
+        .iter()
+        .any(|text| stderr.contains(text))
 }

@@ -9,7 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 use crate::app::App;
 use crate::gauge::Held;
@@ -139,7 +139,6 @@ fn stream(time: Duration, held: Held) -> Answer {
 async fn chunks(mut sender: Sender<Bytes>, time: Duration, _held: Held) {
     let end = Instant::now() + time;
     let mut ticks = interval(CHUNK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while ticks.tick().await < end {
         if sender.send_data(Bytes::from("chunk\n")).await.is_err() {
             return;

@@ -56,23 +56,19 @@ impl App {
             return Some("draining by SIGUSR1".into());
         }
         let file = self.config.drain_file.as_ref()?;
-        file.exists()
-            .then(|| format!("draining by {}", file.display()))
+        file.exists().then(|| format!("draining by {}", file.display()))
     }
 
     /// Why `/health` answers 503, if it does.
     pub fn complaint(&self) -> Option<String> {
         let age = self.listening_since.get_or_init(Instant::now).elapsed();
-        self.draining()
-            .or_else(|| self.config.health.complaint(age))
+        self.draining().or_else(|| self.config.health.complaint(age))
     }
 
     /// Counts a request for `/`; true if this is the one that `APP_FAIL_EVERY` makes fail.
     pub fn next_root_request_fails(&self) -> bool {
         let number = self.root_requests.fetch_add(1, Ordering::Relaxed) + 1;
-        self.config
-            .fail_every
-            .is_some_and(|every| number.is_multiple_of(every.get()))
+        self.config.fail_every.is_some_and(|every| number.is_multiple_of(every.get()))
     }
 
     pub fn version_header(&self) -> HeaderValue {

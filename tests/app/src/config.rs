@@ -123,12 +123,7 @@ fn value(get: Get, name: &str) -> Option<String> {
     get(name).filter(|value| !value.is_empty())
 }
 
-fn parsed<T>(
-    get: Get,
-    name: &str,
-    want: &str,
-    parse: fn(&str) -> Option<T>,
-) -> Result<Option<T>, String> {
+fn parsed<T>(get: Get, name: &str, want: &str, parse: fn(&str) -> Option<T>) -> Result<Option<T>, String> {
     let Some(text) = value(get, name) else {
         return Ok(None);
     };
@@ -245,10 +240,7 @@ mod tests {
     fn an_exit_needs_its_time_and_has_code_1_by_default() {
         assert_eq!(read(&[("APP_EXIT_CODE", "3")]).unwrap().exit, None);
         let exit = read(&[("APP_EXIT_AFTER_MS", "200")]).unwrap().exit;
-        let wanted = Exit {
-            after: MS_200,
-            code: 1,
-        };
+        let wanted = Exit { after: MS_200, code: 1 };
         assert_eq!(exit, Some(wanted));
     }
 

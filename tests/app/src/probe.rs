@@ -39,9 +39,7 @@ async fn ask(port: u16) -> Result<(StatusCode, String), Box<dyn Error>> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::get("/health")
-        .header(HOST, "localhost")
-        .body(Empty::<Bytes>::new())?;
+    let request = Request::get("/health").header(HOST, "localhost").body(Empty::<Bytes>::new())?;
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = body.collect().await?.to_bytes();
     Ok((head.status, String::from_utf8_lossy(&body).into_owned()))

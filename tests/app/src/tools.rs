@@ -52,7 +52,9 @@ pub async fn run(tool: Tool) -> ExitCode {
         Tool::Drain => with_drain_file(create),
         Tool::Undrain => with_drain_file(remove),
         Tool::Signal { name } => done(kill_process(Pid::INIT, name).map_err(Into::into)),
-        Tool::Note { file, text, names } => done(note(&file, &text, &names)),
+        Tool::Note { file, text, names } => {
+            done(note(&file, &text, &names).map_err(|error| about(&file, error)))
+        }
         Tool::Sleep { ms } => sleep(Duration::from_millis(ms)).await,
         Tool::Exit { code } => code.into(),
     }
@@ -74,9 +76,13 @@ fn done(result: io::Result<()>) -> ExitCode {
     }
 }
 
+fn about(file: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+}
+
 fn with_drain_file(change: fn(&Path) -> io::Result<()>) -> ExitCode {
     match config::drain_file_from_environment() {
-        Ok(file) => done(change(&file)),
+        Ok(file) => done(change(&file).map_err(|error| about(&file, error))),
         Err(problem) => refuse(&problem),
     }
 }
@@ -122,11 +128,7 @@ fn note(file: &Path, text: &str, names: &[String]) -> io::Result<()> {
     file.write_all(line.as_bytes())
 }
 
-fn note_line(
-    text: &str,
-    names: &[String],
-    get: &dyn Fn(&str) -> Option<OsString>,
-) -> io::Result<String> {
+fn note_line(text: &str, names: &[String], get: &dyn Fn(&str) -> Option<OsString>) -> io::Result<String> {
     let mut words = vec![text.to_owned(), hostname()];
     words.extend(names.iter().map(|name| match get(name) {
         Some(value) => format!("{name}={}", value.to_string_lossy()),
@@ -139,8 +141,8 @@ fn note_line(
 
 /// Ends on a signal even as PID 1, where none has an effect unless it is handled; then with 128 + its number.
 async fn sleep(time: Duration) -> ExitCode {
-    let handlers = signal(SignalKind::terminate())
-        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let handlers =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     let (mut term, mut int) = match handlers {
         Ok(handlers) => handlers,
         Err(error) => return done(Err(error)),

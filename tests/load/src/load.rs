@@ -11,6 +11,9 @@ use crate::client::{Client, Plan};
 use crate::running::{End, Running, Shared};
 use crate::target::Target;
 
+/// Requests per second, below which the schedule has nothing to do with a test.
+const SLOWEST: f64 = 0.01;
+
 /// A load to put on one URL.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {

@@ -3,6 +3,7 @@
 //! Both have an `open` that returns once they are under way, so that a test knows when to go on, and then live
 //! on a thread of their own until they end.
 
+use std::pin::pin;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use hyper::header::{CONNECTION, HOST, UPGRADE};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use crate::client::{Body, Connection, text};
 use crate::failure::chain;
@@ -194,13 +195,14 @@ async fn echo(target: Target, max: Duration, open: Open) -> Result<EchoResult> {
     let upgraded = hyper::upgrade::on(response).await?;
     let _ = open.try_send(());
     let begun = Instant::now();
-    let (echoed, end) = exchange(TokioIo::new(upgraded), begun + max).await;
+    let (echoed, end) = exchange(TokioIo::new(upgraded), max).await;
     Ok(EchoResult { lived: begun.elapsed(), echoed, end, replica })
 }
 
-async fn exchange(upgraded: impl AsyncReadExt + AsyncWriteExt, last: Instant) -> (usize, EchoEnd) {
+async fn exchange(upgraded: impl AsyncReadExt + AsyncWriteExt, max: Duration) -> (usize, EchoEnd) {
     let (mut reader, mut writer) = tokio::io::split(upgraded);
     let mut ticks = interval(BYTE_EVERY);
+    let mut outlived = pin!(sleep(max));
     let (mut echoed, mut heard) = (0, Instant::now());
     let mut buffer = [0; 64];
     let end = loop {
@@ -214,7 +216,7 @@ async fn exchange(upgraded: impl AsyncReadExt + AsyncWriteExt, last: Instant) ->
                 Err(error) => break EchoEnd::Broken(chain(&error)),
             },
             () = sleep_until(heard + SILENCE) => break EchoEnd::Silent,
-            () = sleep_until(last) => break EchoEnd::Outlived,
+            () = outlived.as_mut() => break EchoEnd::Outlived,
         }
     };
     (echoed, end)

@@ -58,7 +58,7 @@ struct Cli {
     /// Report as JSON
     #[arg(long)]
     json: bool,
-    /// Exit with 1 if more requests than this failed [default: any number may fail]
+    /// Exit with 1 if more requests than this failed, or if none was sent [default: any number may fail]
     #[arg(long, value_name = "N")]
     max_failed: Option<usize>,
 }
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// True if no more requests failed than may.
+/// False if more requests failed than may, or if there were none: then nothing has been shown.
 fn run(cli: &Cli) -> Result<bool> {
     let told_to_stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -91,8 +91,8 @@ fn run(cli: &Cli) -> Result<bool> {
     watch(cli, &running, &told_to_stop)?;
     let report = running.stop();
     print(cli, &report)?;
-    let allowed = cli.max_failed.unwrap_or(usize::MAX);
-    Ok(report.failed().len() <= allowed)
+    let fits = |allowed| report.requests() > 0 && report.failed().len() <= allowed;
+    Ok(cli.max_failed.is_none_or(fits))
 }
 
 impl Cli {

@@ -55,13 +55,15 @@ fn another_machine_is_refused_with_a_sentence() {
 #[test]
 fn the_exit_code_says_whether_too_many_failed() {
     let script = |number| [Do::Answer("1"), Do::Eof][number % 2];
-    let code = |flags: &[&str]| {
+    let code = |requests: &str, flags: &[&str]| {
         let server = Server::start(script);
-        run(&server.url, &[&["--requests", "10"], flags].concat()).status.code()
+        let flags = [&["--requests", requests], flags].concat();
+        run(&server.url, &flags).status.code()
     };
-    assert_eq!(code(&[]), Some(0));
-    assert_eq!(code(&["--max-failed", "5"]), Some(0));
-    assert_eq!(code(&["--max-failed", "4"]), Some(1));
+    assert_eq!(code("10", &[]), Some(0));
+    assert_eq!(code("10", &["--max-failed", "5"]), Some(0));
+    assert_eq!(code("10", &["--max-failed", "4"]), Some(1));
+    assert_eq!(code("0", &["--max-failed", "0"]), Some(1));
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn a_script_can_wait_for_it_and_stop_it() {
     File::create(&until).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output).contains(", 0 failed\n"), "{output:?}");
+    assert!(text(&output).contains(", 0 failed"), "{output:?}");
 }
 
 #[test]

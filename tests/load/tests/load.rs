@@ -13,11 +13,12 @@ const LONG: Duration = Duration::from_secs(20);
 fn a_rate_is_kept() {
     let server = Server::start(|_| Do::Answer("1"));
     let running = Load { rate: Some(200.0), max_requests: 100, ..Load::new(&server.url) }.start();
-    assert!(running.wait_completed(100, LONG));
+    // More than there will be: returns when the load has ended by itself.
+    assert!(!running.wait_completed(usize::MAX, LONG));
     let report = running.stop();
     let last = report.samples().last().unwrap().at;
     assert!(last >= Duration::from_millis(495), "{last:?}");
-    assert_eq!(report.end(), End::MaxRequests);
+    assert_eq!((report.requests(), report.end()), (100, End::MaxRequests));
 }
 
 #[test]
@@ -77,8 +78,7 @@ fn versions_are_followed_over_time() {
     assert_eq!(report.versions_seen(), ["1", "2"]);
     assert!(report.never_back("1", "2") && report.monotone("2"), "{report}");
     assert!(!report.never_back("2", "1") && !report.monotone("1"));
-    let overlap = report.overlap("1", "2").unwrap();
-    assert!(overlap >= Duration::from_millis(150), "{overlap:?}");
+    assert!(report.overlap("1", "2") > Some(Duration::ZERO), "{report}");
     let runs = report.versions();
     assert_eq!(runs.first().unwrap().answers.keys().collect::<Vec<_>>(), ["1"]);
     assert_eq!(runs.last().unwrap().answers.keys().collect::<Vec<_>>(), ["2"]);
@@ -89,13 +89,13 @@ fn versions_are_followed_over_time() {
 #[test]
 fn a_going_back_is_seen() {
     let script = |number| match number {
-        0..200 => Do::Answer("2"),
-        200 => Do::Answer("1"),
+        0..300 => Do::Answer("2"),
+        300 => Do::Answer("1"),
         _ => Do::Answer("2"),
     };
     let server = Server::start(script);
-    let running = Load { rate: Some(250.0), max_requests: 250, ..Load::new(&server.url) }.start();
-    assert!(running.wait_completed(250, LONG));
+    let running = Load { rate: Some(250.0), max_requests: 350, ..Load::new(&server.url) }.start();
+    assert!(running.wait_completed(350, LONG));
     assert!(!running.stop().monotone("2"));
 }
 
@@ -129,7 +129,7 @@ fn every_way_to_send_refuses_another_machine() {
 
 #[test]
 fn numbers_that_make_no_load_are_refused() {
-    for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+    for rate in [0.0, -1.0, 1e-300, f64::NAN, f64::INFINITY] {
         let load = Load { rate: Some(rate), ..Load::new("http://127.0.0.1/") };
         assert!(load.try_start().is_err(), "{rate}");
     }

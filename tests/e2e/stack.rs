@@ -1,0 +1,221 @@
+//! A compose project that exists for one test.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use zdd_load::{Load, Running};
+
+/// The image of `tests/app`, made by `scripts/images`.
+pub const APP: &str = "zdd-app:test";
+pub const HAPROXY: &str = "zdd-haproxy:test";
+/// Longer than anything that goes well.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ports of one run: outside the range that the engine gives away by itself.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
+pub fn free_port() -> u16 {
+    loop {
+        let offset = NEXT_PORT.fetch_add(1, Ordering::SeqCst);
+        let port = 21000 + (std::process::id() as u16 % 50) * 100 + offset;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+pub struct Stack {
+    pub project: String,
+    folder: PathBuf,
+    _root: TempDir,
+}
+
+#[derive(Debug)]
+pub struct Finished {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A container as `docker inspect` sees it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    pub id: String,
+    pub name: String,
+    pub state: String,
+}
+
+impl Stack {
+    /// A project `zddtest-NAME` in a folder of its own, with nothing running yet.
+    pub fn new(name: &str, file: &str) -> Stack {
+        Stack::in_folder(name, "stack", file)
+    }
+
+    /// The same in a folder of this name, which is part of what some tests are about.
+    pub fn in_folder(name: &str, folder: &str, file: &str) -> Stack {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        let stack = Stack { project: format!("zddtest-{name}"), folder, _root: root };
+        stack.write("compose.yaml", file);
+        stack.sweep();
+        stack
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.join(name), text).unwrap();
+    }
+
+    /// `docker-zdd ARGS` in the project's folder.
+    pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docker-zdd"));
+        command.args(["-p", &self.project, "--progress", "plain"]).args(args);
+        command.current_dir(&self.folder).envs(env.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub fn zdd(&self, args: &[&str], env: &[(&str, &str)]) -> Finished {
+        finish(self.command(args, env).spawn().unwrap())
+    }
+
+    /// Runs and expects success.
+    pub fn zdd_ok(&self, args: &[&str], env: &[(&str, &str)]) -> Finished {
+        let finished = self.zdd(args, env);
+        assert_eq!(finished.code, 0, "zdd {args:?} failed:\n{}{}", finished.stdout, finished.stderr);
+        finished
+    }
+
+    pub fn compose(&self, args: &[&str], env: &[(&str, &str)]) -> String {
+        let mut command = Command::new("docker");
+        command.args(["-l", "error", "compose", "-p", &self.project]).args(args);
+        output(command.current_dir(&self.folder).envs(env.iter().copied()))
+    }
+
+    /// Every container with the labels of this service, one-offs too, in all states.
+    pub fn containers(&self, service: &str) -> Vec<Seen> {
+        let service = format!("label=com.docker.compose.service={service}");
+        self.seen(&["--filter", &service])
+    }
+
+    pub fn all_containers(&self) -> Vec<Seen> {
+        self.seen(&[])
+    }
+
+    fn seen(&self, filters: &[&str]) -> Vec<Seen> {
+        let project = self.label();
+        let mut args = vec!["ps", "-a", "--no-trunc", "--filter", &project];
+        args.extend_from_slice(filters);
+        args.extend(["--format", "{{.ID}} {{.Names}} {{.State}}"]);
+        let mut found: Vec<_> = docker(&args).lines().map(seen).collect();
+        found.sort();
+        found
+    }
+
+    fn label(&self) -> String {
+        format!("label=com.docker.compose.project={}", self.project)
+    }
+
+    /// Removes whatever the project has on the engine.
+    fn sweep(&self) {
+        let label = self.label();
+        let ids = docker(&["ps", "-aq", "--filter", &label]);
+        remove(&["rm", "-fv"], &ids);
+        remove(&["network", "rm"], &docker(&["network", "ls", "-q", "--filter", &label]));
+        remove(&["volume", "rm", "-f"], &docker(&["volume", "ls", "-q", "--filter", &label]));
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.sweep();
+    }
+}
+
+fn remove(verb: &[&str], ids: &str) {
+    let ids: Vec<_> = ids.lines().collect();
+    if !ids.is_empty() {
+        let _ = Command::new("docker").args(verb).args(ids).output();
+    }
+}
+
+fn seen(line: &str) -> Seen {
+    let mut words = line.split(' ').map(str::to_owned);
+    let mut next = || words.next().unwrap_or_default();
+    Seen { id: next(), name: next(), state: next() }
+}
+
+pub fn finish(child: Child) -> Finished {
+    let output = child.wait_with_output().unwrap();
+    Finished {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+pub fn docker(args: &[&str]) -> String {
+    output(Command::new("docker").args(args))
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    assert!(output.status.success(), "{command:?} failed: {}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+pub fn ids(containers: &[Seen]) -> BTreeSet<String> {
+    containers.iter().map(|container| container.id.clone()).collect()
+}
+
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain for: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Moderate traffic on a published port, already flowing when this returns.
+pub fn traffic(port: u16) -> Running {
+    let mut load = Load::new(&format!("http://127.0.0.1:{port}/"));
+    load.workers = 8;
+    load.rate = Some(200.0);
+    let running = load.start();
+    assert!(running.wait_completed(100, PATIENCE), "no answers through port {port}");
+    running
+}
+
+/// A service of the test app, with a quick healthcheck. `extra` is YAML at the service's level.
+pub fn app(extra: &str) -> String {
+    format!("{}\n    healthcheck:\n      test: [\"CMD\", \"/zdd-app\", \"health\"]\n      interval: 300ms\n      timeout: 2s\n      retries: 3\n", plain_app(extra))
+}
+
+/// The same without a healthcheck. Every `APP_*` variable comes from the environment of the test.
+pub fn plain_app(extra: &str) -> String {
+    let variables = ["VERSION", "BOOT_MS", "WORK_MS", "HEALTH", "ON_TERM", "EXIT_AFTER_MS", "EXIT_CODE", "DRAIN_FILE"];
+    let environment: String =
+        variables.iter().map(|name| format!("      APP_{name}: \"${{APP_{name}:-}}\"\n")).collect();
+    let extra: String = extra.lines().map(|line| format!("    {line}\n")).collect();
+    format!("  app:\n    image: {APP}\n{extra}    environment:\n{environment}").trim_end().to_owned()
+}
+
+/// HAProxy in front of `app`, published on `port`.
+pub fn behind_haproxy(port: u16, app: &str) -> String {
+    format!(
+        "services:\n{app}\n  lb:\n    image: {HAPROXY}\n    ports: [\"127.0.0.1:{port}:80\"]\n    volumes: [\"./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro\"]\n"
+    )
+}
