@@ -11,6 +11,7 @@ pub mod event;
 pub mod exit;
 pub mod health;
 mod interrupt;
+pub mod place;
 pub mod model;
 pub mod observed;
 pub mod plan;

@@ -34,6 +34,8 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// Network name → address, empty while it does not run.
     pub addresses: BTreeMap<String, String>,
+    /// Where its anonymous volumes are mounted: their data belongs to this one container.
+    pub anonymous_volumes: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +165,7 @@ fn container(raw: raw::Container) -> Container {
         started_at: raw.state.started_at,
         grace: raw.config.stop_timeout.map_or(DEFAULT_GRACE, |s| Duration::from_secs(s.max(0) as u64)),
         addresses: raw.network_settings.networks.into_iter().map(|(k, v)| (k, v.ip_address)).collect(),
+        anonymous_volumes: raw.mounts.into_iter().filter(raw::Mount::is_anonymous).map(|m| m.destination).collect(),
         id: raw.id,
         name: raw.name.trim_start_matches('/').to_owned(),
         labels: raw.config.labels,
@@ -244,6 +247,26 @@ mod raw {
         pub host_config: HostConfig,
         #[serde(default, deserialize_with = "or_default")]
         pub network_settings: NetworkSettings,
+        #[serde(default, deserialize_with = "or_default")]
+        pub mounts: Vec<Mount>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    pub struct Mount {
+        #[serde(default)]
+        pub r#type: String,
+        #[serde(default)]
+        pub name: String,
+        #[serde(default)]
+        pub destination: String,
+    }
+
+    impl Mount {
+        /// The engine names an anonymous volume with 64 hexadecimal digits.
+        pub fn is_anonymous(&self) -> bool {
+            self.r#type == "volume" && self.name.len() == 64 && self.name.bytes().all(|b| b.is_ascii_hexdigit())
+        }
     }
 
     #[derive(Deserialize)]

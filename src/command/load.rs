@@ -7,7 +7,8 @@ use crate::{
     cli::Planning,
     docker::{CallError, Docker, Explained, Problem},
     exit::{Exit, Stop},
-    model::{Layer, Model, settings},
+    model::{Layer, Model, settings::{self, BadSetting}},
+    place::Files,
 };
 
 impl Context {
@@ -19,7 +20,7 @@ impl Context {
         check_compose(&self.docker)?;
         let (yaml, hashes) = resolve(&self.docker, &[])?;
         let overrides = overrides(planning);
-        let model = Model::from_config(&yaml, &hashes, &overrides).map_err(file_error)?;
+        let model = Model::from_config(&yaml, &hashes, &overrides).map_err(|error| file_error(error, &self.files))?;
         let model = match planning.services.iter().all(|name| model.services.contains_key(name)) {
             true => model,
             // Naming a service of a disabled profile enables it; an unknown one makes Compose complain.
@@ -31,7 +32,7 @@ impl Context {
 
     fn load_named(&self, plain: &Model, planning: &Planning) -> Result<Model, Stop> {
         let (yaml, hashes) = resolve(&self.docker, &planning.services)?;
-        let named = Model::from_config(&yaml, &hashes, &overrides(planning)).map_err(file_error)?;
+        let named = Model::from_config(&yaml, &hashes, &overrides(planning)).map_err(|error| file_error(error, &self.files))?;
         let mut model = plain.clone();
         model.services.extend(named.services);
         Ok(model)
@@ -74,8 +75,11 @@ fn compose_says(error: CallError) -> Stop {
     }
 }
 
-fn file_error(error: anyhow::Error) -> Stop {
-    Stop::new(Exit::Error, format!("{error:#}"))
+/// A bad setting is named with its place in the file, if it is written there.
+fn file_error(error: anyhow::Error, files: &Files) -> Stop {
+    let path = error.downcast_ref::<BadSetting>().map(|bad| bad.path.iter().map(String::as_str).collect::<Vec<_>>());
+    let place = path.and_then(|path| files.locate(&path)).map(|place| format!("{place}: ")).unwrap_or_default();
+    Stop::new(Exit::Error, format!("{place}{error:#}"))
 }
 
 fn overrides(planning: &Planning) -> crate::model::Overrides {

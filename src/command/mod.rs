@@ -1,5 +1,6 @@
 //! The commands, each a short story told with the other modules.
 
+mod files;
 mod images;
 mod load;
 mod planning;
@@ -20,6 +21,7 @@ use crate::{
     event::Sink,
     exit::{Exit, Stop},
     interrupt::{Interrupt, Urgency},
+    place::Files,
     report::{self, Format, Look},
     wake::Bell,
 };
@@ -32,6 +34,8 @@ pub struct Context {
     pub bell: Arc<Bell>,
     pub began: Instant,
     pub flags: ComposeFlags,
+    /// The files' own text, only to say where something stands.
+    pub files: Files,
 }
 
 /// Runs the command line's command and returns the exit code.
@@ -92,13 +96,14 @@ impl Context {
     fn new(docker_globals: Vec<OsString>, flags: ComposeFlags) -> Result<Context, Stop> {
         let file_on_stdin = flags.files.iter().any(|file| file == "-");
         let text = if file_on_stdin { Some(read_stdin()?) } else { None };
-        let docker = Docker::find(docker_globals, flags.args(), text)
+        let docker = Docker::find(docker_globals, flags.args(), text.clone())
             .map_err(|error| Stop::new(Exit::Error, error.to_string()))?;
         let bell = Arc::new(Bell::default());
         let sink: Arc<dyn Sink> = Arc::from(report::sink(format(&flags), look(&flags)));
         let began = Instant::now();
         let interrupt = listen(&bell, docker.runner(), &sink, began)?;
-        Ok(Context { docker, sink, interrupt, bell, began, flags })
+        let files = Files(files::read(&flags, text.as_deref()));
+        Ok(Context { docker, sink, interrupt, bell, began, flags, files })
     }
 }
 

@@ -58,9 +58,10 @@ impl Context {
 
     /// Compose is told neither to build nor to pull, so what is missing now stays missing.
     fn require_images(&self, model: &Model, observed: &Observed, plan: &Plan) -> Result<(), Stop> {
-        let changed = plan.services.iter().filter(|plan| !plan.steps.is_empty());
-        let image = |plan: &&plan::ServicePlan| !observed.images.contains_key(&model.services[&plan.service].image);
-        match changed.filter(image).next() {
+        let lacks_image = |plan: &&plan::ServicePlan| {
+            !plan.steps.is_empty() && !observed.images.contains_key(&model.services[&plan.service].image)
+        };
+        match plan.services.iter().find(lacks_image) {
             None => Ok(()),
             Some(plan) => {
                 let service = &model.services[&plan.service];

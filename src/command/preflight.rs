@@ -3,8 +3,10 @@
 
 use super::Context;
 use crate::{
-    docker::UpOptions,
+    docker::{Preview, Progress, UpOptions},
+    event::Event,
     exit::Stop,
+    model::Model,
     plan::{Plan, Refusal, ServicePlan, Start, Step},
 };
 
@@ -30,7 +32,7 @@ impl Context {
             _ => None,
         });
         let Some((scale, how)) = first else { return Ok(None) };
-        let lines = self.docker.preview_up(&UpOptions {
+        let preview = self.docker.preview_up(&UpOptions {
             service: &service.service,
             scale,
             keep_existing: true,
@@ -38,15 +40,49 @@ impl Context {
             force_recreate: false,
             stop_timeout: None,
         })?;
-        let bad = lines.iter().find(|line| !line.id.is_empty() && !HARMLESS.contains(&line.text.as_str()));
-        Ok(bad.map(|line| Refusal {
-            key: None,
-            problem: format!(
-                "Compose would not leave the old containers alone (\"{} {}\"), because the definition of a network or volume changed",
-                line.id, line.text
-            ),
-            remedy: "put the old definition back, or recreate it in a maintenance window with \"docker compose up\""
-                .to_owned(),
-        }))
+        Ok(diverged_volume(&preview).or_else(|| disturbance(&preview)))
     }
+
+    /// Asks whether Compose has anything left to do, and says so if it has.
+    pub fn check_agreement(&self, model: &Model, plan: &Plan) {
+        let scale: Vec<_> = model.services.values().map(|s| (s.name.clone(), s.replicas)).collect();
+        let Ok(preview) = self.docker.preview_all(&scale) else { return };
+        let planned = |line: &&Progress| plan.services.iter().any(|s| names_container_of(line, plan, &s.service));
+        let left: Vec<_> = preview.steps.iter().filter(|line| !SETTLED.contains(&line.text.as_str())).filter(planned).collect();
+        if let Some(line) = left.first() {
+            let message = format!("Compose does not agree yet: \"docker compose up\" would go on with \"{} {}\"", line.id, line.text);
+            self.tell(Event::Warning { service: None, message });
+        }
+    }
+}
+
+/// What a dry run says of containers that need nothing.
+const SETTLED: &[&str] = &["Running", "Waiting", "Healthy", "Exited", "Skipped", "Starting", "Started"];
+
+/// `Container PROJECT-SERVICE-N`, as Compose names its steps.
+fn names_container_of(line: &Progress, plan: &Plan, service: &str) -> bool {
+    let prefix = format!("Container {}-{service}-", plan.project);
+    line.id.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn diverged_volume(preview: &Preview) -> Option<Refusal> {
+    let question = preview.questions.lines().find(|line| line.contains("doesn't match configuration"))?;
+    let name = question.split('"').nth(1).unwrap_or("?");
+    Some(Refusal {
+        key: Some("volumes"),
+        problem: format!("the definition of volume \"{name}\" changed, and Compose could only replace it with an empty one"),
+        remedy: "put the old definition back, or give the new one another name".to_owned(),
+    })
+}
+
+fn disturbance(preview: &Preview) -> Option<Refusal> {
+    let bad = preview.steps.iter().find(|line| !line.id.is_empty() && !HARMLESS.contains(&line.text.as_str()))?;
+    Some(Refusal {
+        key: Some("networks"),
+        problem: format!(
+            "Compose would not leave the old containers alone (\"{} {}\"), because the definition of one of its networks changed",
+            bad.id, bad.text
+        ),
+        remedy: "put the old definition back, or recreate it in a maintenance window with \"docker compose up\"".to_owned(),
+    })
 }

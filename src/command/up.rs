@@ -1,13 +1,13 @@
 //! `docker zdd up` and `docker zdd plan`.
 
-use std::{collections::BTreeMap, io::stdout, sync::Mutex, time::Duration};
+use std::{io::stdout, sync::Mutex, time::Duration};
 
 use super::{Context, planning::Ready, say, summary};
 use crate::{
     cli::{PlanArgs, PlanFormat, Planning, UpArgs},
-    event::Event,
+    event::{Event, Outcome},
     exit::{Exit, Stop},
-    observed::Container,
+    place::Files,
     plan::Plan,
     rollout::{self, Crew},
 };
@@ -33,7 +33,7 @@ pub fn up(mut context: Context, args: &UpArgs) -> Result<Exit, Stop> {
     let mut ready = context.ready(&args.planning, false)?;
     context.preflight(&mut ready.plan)?;
     if ready.plan.refused() {
-        return Err(refusal(&ready.plan));
+        return Err(refusal(&ready.plan, &context.files));
     }
     context.check_not_interrupted()?;
     Ok(context.carry_out(&ready, &args.planning))
@@ -64,6 +64,9 @@ impl Context {
             true => self.perform(ready, planning),
             false => vec![],
         };
+        if results.iter().all(|result| matches!(result.outcome, Outcome::Done | Outcome::Unchanged)) {
+            self.check_agreement(&ready.model, plan);
+        }
         let end = summary::end(plan, &results, self.interrupt.requested());
         self.tell(Event::End {
             exit_code: end.exit.code(),
@@ -78,9 +81,6 @@ impl Context {
         let bell = self.bell.clone();
         // Without the listener the gate still looks every few seconds.
         let _listener = self.docker.listen(move || bell.ring()).ok();
-        let by_id = |value: &dyn Fn(&Container) -> Duration| -> BTreeMap<_, _> {
-            ready.observed.containers.iter().map(|c| (c.id.clone(), value(c))).collect()
-        };
         let crew = Crew {
             docker: &self.docker,
             model: &ready.model,
@@ -88,8 +88,7 @@ impl Context {
             bell: self.bell.clone(),
             sink: &*self.sink,
             began: self.began,
-            restarts: ready.observed.containers.iter().map(|c| (c.id.clone(), c.restart.clone())).collect(),
-            graces: by_id(&|c| c.grace),
+            before: ready.observed.containers.iter().map(|c| (c.id.clone(), c.clone())).collect(),
             stop_timeout: planning.timeout.map(|seconds| Duration::from_secs(seconds.max(0) as u64)),
             compose_lock: Mutex::default(),
         };
@@ -101,10 +100,15 @@ impl Context {
     }
 }
 
-fn refusal(plan: &Plan) -> Stop {
+fn refusal(plan: &Plan, files: &Files) -> Stop {
     let mut lines = Vec::new();
     for service in &plan.services {
-        lines.extend(service.refusals.iter().map(|refusal| format!("service {}: {refusal}", service.service)));
+        for refusal in &service.refusals {
+            let mut path = vec!["services", &service.service];
+            path.extend(refusal.key);
+            let place = files.locate(&path).map(|place| format!("{place}: ")).unwrap_or_default();
+            lines.push(format!("{place}service {}: {refusal}", service.service));
+        }
     }
     let recreate = plan.services.iter().any(|s| !s.refusals.is_empty() && s.verdict == crate::event::Verdict::Recreate);
     let stop = Stop::new(Exit::Refused, format!("{}\nnothing was touched", lines.join("\n")));

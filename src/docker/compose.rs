@@ -54,6 +54,14 @@ pub struct Progress {
     pub message: String,
 }
 
+/// The outcome of a dry run.
+#[derive(Clone, Debug, Default)]
+pub struct Preview {
+    pub steps: Vec<Progress>,
+    /// What Compose asked on standard output; with nobody to answer it takes a no.
+    pub questions: String,
+}
+
 impl Docker {
     fn compose<I, S>(&self, args: I, deadline: Duration) -> Call
     where
@@ -198,12 +206,24 @@ impl Docker {
     }
 
     /// What that `up` would do, in Compose's own words. Nothing is touched.
-    pub fn preview_up(&self, options: &UpOptions) -> Result<Vec<Progress>, CallError> {
-        let args = std::iter::once(OsString::from("--dry-run")).chain(Docker::up_args(options));
-        let call = self.compose_json(args, QUICK);
+    pub fn preview_up(&self, options: &UpOptions) -> Result<Preview, CallError> {
+        self.preview(Docker::up_args(options))
+    }
+
+    /// What a plain `docker compose up -d` of the whole project would do now.
+    pub fn preview_all(&self, scale: &[(String, u32)]) -> Result<Preview, CallError> {
+        let mut args: Vec<OsString> = ["up", "-d", "--pull", "never", "--no-build"].map(Into::into).into();
+        for (service, n) in scale {
+            args.extend(["--scale".into(), format!("{service}={n}").into()]);
+        }
+        self.preview(args)
+    }
+
+    fn preview(&self, args: Vec<OsString>) -> Result<Preview, CallError> {
+        let call = self.compose_json(std::iter::once(OsString::from("--dry-run")).chain(args), QUICK);
         let answer = self.runner.answer(&call)?;
         succeeded(&call, &answer)?;
-        Ok(progress_lines(&answer.stderr).collect())
+        Ok(Preview { steps: progress_lines(&answer.stderr).collect(), questions: answer.stdout })
     }
 }
 

@@ -10,7 +10,7 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Result;
 
 pub use self::{
-    compose::{UpOptions, Version},
+    compose::{Preview, Progress, UpOptions, Version},
     explain::{Explained, OLDEST_COMPOSE},
     process::{CallError, Listener, Problem, Runner},
 };

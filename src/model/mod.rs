@@ -89,11 +89,10 @@ impl Model {
     pub fn from_config(yaml: &str, hashes: &BTreeMap<String, String>, overrides: &Overrides) -> Result<Model> {
         let file: compose::File =
             serde_yaml::from_str(yaml).context("the output of \"docker compose config\" is not understood")?;
-        for name in overrides.scale.keys().filter(|name| !file.services.contains_key(*name)) {
-            bail!("no such service: {name} (in --scale {name}={})", overrides.scale[name]);
+        if let Some((name, n)) = overrides.scale.iter().find(|(name, _)| !file.services.contains_key(*name)) {
+            bail!("no such service: {name} (in --scale {name}={n})");
         }
-        let top = Layer::from_x_zdd(file.x_zdd.as_ref().unwrap_or(&serde_yaml::Value::Null), "x-zdd")
-            .map_err(anyhow::Error::msg)?;
+        let top = Layer::from_x_zdd(file.x_zdd.as_ref().unwrap_or(&serde_yaml::Value::Null), &["x-zdd"])?;
         let mut services = BTreeMap::new();
         for (name, raw) in &file.services {
             let hash = hashes.get(name).cloned().unwrap_or_default();
@@ -156,12 +155,12 @@ fn service(
 fn settings(name: &str, raw: &compose::Service, top: &Layer, overrides: &Overrides) -> Result<Settings> {
     let null = serde_yaml::Value::Null;
     let update = raw.deploy.as_ref().and_then(|deploy| deploy.update_config.as_ref()).unwrap_or(&null);
-    let update = Layer::from_update_config(update, &format!("services.{name}.deploy.update_config"));
-    let own = Layer::from_x_zdd(raw.x_zdd.as_ref().unwrap_or(&null), &format!("services.{name}.x-zdd"));
+    let update = Layer::from_update_config(update, &["services", name, "deploy", "update_config"])?;
+    let own = Layer::from_x_zdd(raw.x_zdd.as_ref().unwrap_or(&null), &["services", name, "x-zdd"])?;
     Ok(Settings::resolve(&[
-        (Source::UpdateConfig, update.map_err(anyhow::Error::msg)?),
+        (Source::UpdateConfig, update),
         (Source::TopLevel, top.clone()),
-        (Source::Service, own.map_err(anyhow::Error::msg)?),
+        (Source::Service, own),
         (Source::Flag, overrides.settings.clone()),
     ]))
 }

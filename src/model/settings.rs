@@ -100,16 +100,18 @@ pub struct Settings {
 pub const DEFAULT_MONITOR: Duration = Duration::from_secs(10);
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A setting that cannot be used, with the path of its key: `services.web.x-zdd.delay`.
+/// A setting that cannot be used, with the path of its key: `services`, `web`, `x-zdd`, `delay`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BadSetting {
-    pub key: String,
+    pub path: Vec<String>,
     pub problem: String,
 }
 
+impl std::error::Error for BadSetting {}
+
 impl fmt::Display for BadSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.problem)
+        write!(f, "{}: {}", self.path.join("."), self.problem)
     }
 }
 
@@ -180,16 +182,16 @@ impl Layer {
     ///
     /// # Errors
     /// An unknown key, or a value of the wrong form or range, with its path and what to write instead.
-    pub fn from_x_zdd(value: &Value, path: &str) -> Result<Layer, BadSetting> {
+    pub fn from_x_zdd(value: &Value, path: &[&str]) -> Result<Layer, BadSetting> {
         Layer::read(value, path, KEYS, true)
     }
 
     /// Reads `deploy.update_config`. `x-*` keys in it belong to others and are left alone.
-    pub fn from_update_config(value: &Value, path: &str) -> Result<Layer, BadSetting> {
+    pub fn from_update_config(value: &Value, path: &[&str]) -> Result<Layer, BadSetting> {
         Layer::read(value, path, UPDATE_CONFIG_KEYS, false)
     }
 
-    fn read(value: &Value, path: &str, keys: &[&str], strict: bool) -> Result<Layer, BadSetting> {
+    fn read(value: &Value, path: &[&str], keys: &[&str], strict: bool) -> Result<Layer, BadSetting> {
         let mut layer = Layer::default();
         if value.is_null() {
             return Ok(layer);
@@ -199,7 +201,7 @@ impl Layer {
         };
         for (key, value) in map {
             let key = key.as_str().unwrap_or("?");
-            let here = format!("{path}.{key}");
+            let here: Vec<&str> = path.iter().copied().chain([key]).collect();
             if keys.contains(&key) {
                 layer.set(key, value, &here)?;
             } else if strict && !key.starts_with("x-") {
@@ -209,7 +211,7 @@ impl Layer {
         Ok(layer)
     }
 
-    fn set(&mut self, key: &str, value: &Value, path: &str) -> Result<(), BadSetting> {
+    fn set(&mut self, key: &str, value: &Value, path: &[&str]) -> Result<(), BadSetting> {
         match key {
             "strategy" => self.strategy = Some(strategy(value, path)?),
             "parallelism" => self.parallelism = Some(count(value, path)?),
@@ -227,8 +229,8 @@ impl Layer {
     }
 }
 
-fn bad(path: &str, problem: &str) -> BadSetting {
-    BadSetting { key: path.to_owned(), problem: problem.to_owned() }
+fn bad(path: &[&str], problem: &str) -> BadSetting {
+    BadSetting { path: path.iter().map(|key| key.to_string()).collect(), problem: problem.to_owned() }
 }
 
 /// A scalar as it was written.
@@ -237,7 +239,7 @@ fn show(value: &Value) -> String {
     text.trim().trim_matches('\'').to_owned()
 }
 
-fn one_of<T: Copy>(value: &Value, path: &str, words: &[(&str, T)]) -> Result<T, BadSetting> {
+fn one_of<T: Copy>(value: &Value, path: &[&str], words: &[(&str, T)]) -> Result<T, BadSetting> {
     let text = value.as_str().unwrap_or_default();
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, t)| *t);
     found.ok_or_else(|| {
@@ -246,33 +248,33 @@ fn one_of<T: Copy>(value: &Value, path: &str, words: &[(&str, T)]) -> Result<T, 
     })
 }
 
-fn strategy(value: &Value, path: &str) -> Result<Strategy, BadSetting> {
+fn strategy(value: &Value, path: &[&str]) -> Result<Strategy, BadSetting> {
     use Strategy::*;
     one_of(value, path, &[("auto", Auto), ("rolling", Rolling), ("recreate", Recreate)])
 }
 
-fn order(value: &Value, path: &str) -> Result<Order, BadSetting> {
+fn order(value: &Value, path: &[&str]) -> Result<Order, BadSetting> {
     one_of(value, path, &[("start-first", Order::StartFirst), ("stop-first", Order::StopFirst)])
 }
 
-fn failure_action(value: &Value, path: &str) -> Result<FailureAction, BadSetting> {
+fn failure_action(value: &Value, path: &[&str]) -> Result<FailureAction, BadSetting> {
     use FailureAction::*;
     one_of(value, path, &[("rollback", Rollback), ("pause", Pause), ("continue", Continue)])
 }
 
-fn count(value: &Value, path: &str) -> Result<u32, BadSetting> {
+fn count(value: &Value, path: &[&str]) -> Result<u32, BadSetting> {
     let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     number.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
         bad(path, &format!("\"{}\" is not a number of replicas; write 0 for all at once, 1, 2, …", show(value)))
     })
 }
 
-fn time(value: &Value, path: &str) -> Result<Duration, BadSetting> {
+fn time(value: &Value, path: &[&str]) -> Result<Duration, BadSetting> {
     let text = value.as_str().map_or_else(|| show(value), str::to_owned);
     duration::parse(&text).map_err(|problem| bad(path, &problem))
 }
 
-fn ratio(value: &Value, path: &str) -> Result<f64, BadSetting> {
+fn ratio(value: &Value, path: &[&str]) -> Result<f64, BadSetting> {
     let number = value.as_f64().or_else(|| value.as_str()?.parse().ok());
     number.filter(|r| (0.0..=1.0).contains(r)).ok_or_else(|| {
         bad(path, &format!("\"{}\" is not a share; write a number from 0 to 1, like 0.2", show(value)))

@@ -139,6 +139,7 @@ fn plan_change(service: &Service, now: &Situation, request: &Request) -> Service
         let mut plan = verdict(service, Verdict::Roll, &reason);
         plan.steps = steps::rolling(service, &Stock::of(now));
         plan.notes.extend(one_batch_note(service));
+        plan.notes.extend(anonymous_volume_note(now));
         return plan;
     }
     let mut plan = verdict(service, Verdict::Recreate, &reason);
@@ -207,6 +208,16 @@ fn one_batch_note(service: &Service) -> Option<String> {
     (batched && service.injected_files).then(|| {
         "all at once, not in batches: its configs or secrets are copied in by Compose, which would start the stopped old containers too"
             .to_owned()
+    })
+}
+
+/// A rolled replica starts with new anonymous volumes (Compose 5.6.1; a recreated one would inherit them).
+fn anonymous_volume_note(now: &Situation) -> Option<String> {
+    let mut places: Vec<_> = now.stale.iter().flat_map(|c| &c.anonymous_volumes).map(String::as_str).collect();
+    places.sort_unstable();
+    places.dedup();
+    (!places.is_empty()).then(|| {
+        format!("what it wrote to {} is gone with the old container: an anonymous volume is not handed on; give it a name", places.join(", "))
     })
 }
 

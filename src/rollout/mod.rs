@@ -19,7 +19,7 @@ use crate::{
     event::{ContainerRef, Event, Failure, Outcome, Sink},
     interrupt::Interrupt,
     model::{Model, Service},
-    observed::RestartPolicy,
+    observed::Container,
     plan::{Plan, ServicePlan},
     wake::Bell,
 };
@@ -33,10 +33,8 @@ pub struct Crew<'a> {
     pub bell: Arc<Bell>,
     pub sink: &'a dyn Sink,
     pub began: Instant,
-    /// Container ID → restart policy before anything was touched.
-    pub restarts: BTreeMap<String, RestartPolicy>,
-    /// Container ID → what `docker stop` gives it.
-    pub graces: BTreeMap<String, Duration>,
+    /// Container ID → the container before anything was touched.
+    pub before: BTreeMap<String, Container>,
     /// `docker stop --time`, when the user gave one.
     pub stop_timeout: Option<Duration>,
     /// Two `docker compose up` of one project at once trip over each other's networks and names
@@ -137,7 +135,7 @@ pub fn remove_orphans(crew: &Crew, orphans: &[ContainerRef], results: &[ServiceR
         return;
     }
     let ids: Vec<_> = orphans.iter().map(|orphan| orphan.id.clone()).collect();
-    let longest = orphans.iter().filter_map(|orphan| crew.graces.get(&orphan.id)).max().copied();
+    let longest = orphans.iter().filter_map(|orphan| Some(crew.before.get(&orphan.id)?.grace)).max();
     let removed = crew
         .docker
         .stop(&ids, crew.stop_timeout, longest.unwrap_or_default())

@@ -6,17 +6,18 @@ use super::service::{Halt, Retired, Run, ids};
 use crate::{
     docker::{CallError, Problem},
     event::{ContainerRef, Event, Generation, Phase},
+    model::Hook,
     observed::{Container, RestartPolicy, State},
 };
+
+/// Where users of docker-rollout write the command that lets a container drain.
+const PRE_STOP_LABEL: &str = "docker-rollout.pre-stop-hook";
 
 impl Run<'_> {
     /// Lets old containers finish: their `pre_stop` hooks run side by side.
     pub(super) fn drain(&mut self, batch: u32, containers: &[ContainerRef]) -> Result<(), Halt> {
         self.stopped_batches.insert(batch);
         let containers = self.spared(containers);
-        if self.service.hooks.pre_stop.is_empty() {
-            return Ok(());
-        }
         thread::scope(|scope| {
             for container in containers {
                 scope.spawn(|| self.pre_stop(container));
@@ -25,10 +26,25 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The file's hooks, then the one in the label that users of docker-rollout write.
+    fn pre_stop_hooks(&self, container: &ContainerRef) -> Vec<Hook> {
+        let mut hooks = self.service.hooks.pre_stop.clone();
+        let before = self.crew.before.get(&container.id);
+        hooks.extend(before.and_then(|c| c.label(PRE_STOP_LABEL)).map(|command| Hook {
+            command: ["sh", "-c", command].map(str::to_owned).into(),
+            ..Hook::default()
+        }));
+        hooks
+    }
+
     /// A failing hook is reported and does not keep the container: it is going anyway.
     fn pre_stop(&self, container: &ContainerRef) {
+        let hooks = self.pre_stop_hooks(container);
+        if hooks.is_empty() {
+            return;
+        }
         self.tell(container, Generation::Old, Phase::Draining { how: "pre_stop".to_owned() });
-        for hook in &self.service.hooks.pre_stop {
+        for hook in &hooks {
             let result = self.crew.docker.exec_hook(&container.id, hook, self.service.settings.drain_timeout);
             let error = result.err().map(|error| error.to_string());
             let failed = error.is_some();
@@ -55,7 +71,7 @@ impl Run<'_> {
         let going = self.spared(containers).to_vec();
         self.kept.extend_from_slice(&containers[going.len()..]);
         self.keep -= containers.len() - going.len();
-        let policy = |container: &ContainerRef| self.crew.restarts.get(&container.id).cloned();
+        let policy = |container: &ContainerRef| Some(self.crew.before.get(&container.id)?.restart.clone());
         let retired: Vec<_> = going
             .iter()
             .map(|container| Retired {
@@ -91,14 +107,14 @@ impl Run<'_> {
 
     /// A container that was started by this run has its policy from the file.
     fn revives(&self, container: &ContainerRef) -> bool {
-        match self.crew.restarts.get(&container.id) {
-            Some(policy) => policy.revives_stopped(),
+        match self.crew.before.get(&container.id) {
+            Some(before) => before.restart.revives_stopped(),
             None => self.service.restart.as_deref().is_some_and(|word| word != "no" && word != "unless-stopped"),
         }
     }
 
     fn grace(&self, containers: &[ContainerRef]) -> Duration {
-        let known = |c: &ContainerRef| self.crew.graces.get(&c.id).copied();
+        let known = |c: &ContainerRef| Some(self.crew.before.get(&c.id)?.grace);
         containers.iter().filter_map(known).max().unwrap_or(self.service.grace)
     }
 

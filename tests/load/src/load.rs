@@ -78,7 +78,10 @@ impl Load {
     pub fn try_start(self) -> Result<Running> {
         ensure!(self.workers > 0, "want at least one worker");
         let rate = self.rate.unwrap_or(1.0);
-        ensure!(rate.is_finite() && rate > 0.0, "a rate of {rate} requests per second makes no load");
+        ensure!(
+            rate.is_finite() && rate >= SLOWEST,
+            "a rate of {rate:e} requests per second makes no load: want {SLOWEST} or more"
+        );
         let plan = Plan {
             target: Target::parse(&self.url)?,
             method: self.method,
