@@ -15,8 +15,8 @@ const BUILD_TAIL: usize = 30;
 
 /// Everything that the live lines and the closing lines are made of.
 pub struct Board {
-    pub(super) look: Look,
-    images: Option<Images>,
+    look: Look,
+    images: Vec<Images>,
     unchanged: Vec<String>,
     services: Vec<ServiceRow>,
     summary: Summary,
@@ -66,12 +66,37 @@ impl Images {
         let line = mark.show(look).and(Paint::Bold, self.doing);
         line.and(Paint::Plain, format!("  {}", self.services)).fit(&clock(took), look)
     }
+
+    /// While it runs with the last line of its output.
+    fn lines(&self, now: Duration, look: &Look) -> Vec<String> {
+        if let Some(took) = self.took {
+            return vec![self.line(Mark::Good, took, look)];
+        }
+        let head = self.line(Mark::Busy(now), now.saturating_sub(self.since), look);
+        let last = self.tail.back().map(|line| Line::of(Paint::Dim, format!("    {line}")).fit("", look));
+        [head].into_iter().chain(last).collect()
+    }
+
+    /// A build that failed has said why in its output.
+    fn closing(&self, exit_code: u8, end: Duration, look: &Look) -> Vec<String> {
+        if let Some(took) = self.took {
+            return vec![self.line(Mark::Good, took, look)];
+        }
+        let mark = if exit_code == 1 { Mark::Bad } else { Mark::Attention };
+        let head = self.line(mark, end.saturating_sub(self.since), look);
+        let tail = self.tail.iter().filter(|_| exit_code == 1).map(|line| format!("  {line}"));
+        [head].into_iter().chain(tail).collect()
+    }
 }
 
 impl Board {
     pub fn new(look: Look) -> Board {
         let summary = Summary::default();
-        Board { look, images: None, unchanged: vec![], services: vec![], summary, interrupts: 0 }
+        Board { look, images: vec![], unchanged: vec![], services: vec![], summary, interrupts: 0 }
+    }
+
+    pub fn resize(&mut self, columns: usize, rows: usize) {
+        self.look = Look { columns, rows, ..self.look };
     }
 
     /// Takes the event in. What it returns must outlive the live lines: it belongs above them, for good.
@@ -81,9 +106,11 @@ impl Board {
             Event::Building { services } => self.prepare("build", services, at),
             Event::Pulling { services } => self.prepare("pull", services, at),
             Event::Output { line } => self.output(line),
-            Event::Prepared { took } => self.images.iter_mut().for_each(|images| images.took = Some(*took)),
+            Event::Prepared { .. } => self.prepared(at),
             Event::Planned { services, .. } => self.planned(services),
-            Event::Warning { service, message } => return self.warning(service.as_deref(), message),
+            Event::Warning { service, message } => {
+                return self.warning(service.as_deref(), message);
+            }
             Event::Hook { service, container, hook, error: Some(error) } => {
                 return self.warning(Some(service), &words::hook(hook, container.as_ref(), Some(error)));
             }
@@ -104,13 +131,20 @@ impl Board {
     }
 
     fn prepare(&mut self, doing: &'static str, services: &[String], at: Duration) {
+        self.prepared(at);
         let services = words::join(services.iter().map(String::as_str));
-        self.images = Some(Images { doing, services, since: at, took: None, tail: VecDeque::new() });
+        self.images.push(Images { doing, services, since: at, took: None, tail: VecDeque::new() });
+    }
+
+    fn prepared(&mut self, at: Duration) {
+        if let Some(images) = self.images.last_mut() {
+            images.took.get_or_insert(at.saturating_sub(images.since));
+        }
     }
 
     fn output(&mut self, line: &str) {
         let line = clean(line);
-        if let Some(images) = self.images.as_mut().filter(|_| !line.is_empty()) {
+        if let Some(images) = self.images.last_mut().filter(|_| !line.is_empty()) {
             images.tail.push_back(line);
             let excess = images.tail.len().saturating_sub(BUILD_TAIL);
             images.tail.drain(..excess);
@@ -189,7 +223,8 @@ impl Board {
         if ended.len() <= room.max(1) {
             return ended.iter().map(|row| self.service_line(row, Some(Duration::ZERO))).collect();
         }
-        let line = Mark::Good.show(&self.look).and(Paint::Dim, words::count(ended.len(), "service") + " ended");
+        let mark = if ended.iter().all(|row| row.ended_well()) { Mark::Good } else { Mark::Bad };
+        let line = mark.show(&self.look).and(Paint::Dim, words::count(ended.len(), "service") + " ended");
         vec![line.fit("", &self.look)]
     }
 
@@ -203,15 +238,7 @@ impl Board {
     }
 
     fn image_lines(&self, now: Duration) -> Vec<String> {
-        let Some(images) = &self.images else { return vec![] };
-        match images.took {
-            Some(took) => vec![images.line(Mark::Good, took, &self.look)],
-            None => {
-                let head = images.line(Mark::Busy(now), now.saturating_sub(images.since), &self.look);
-                let last = images.tail.back().map(|line| Line::of(Paint::Dim, format!("    {line}")));
-                [head].into_iter().chain(last.map(|line| line.fit("", &self.look))).collect()
-            }
-        }
+        self.images.iter().flat_map(|images| images.lines(now, &self.look)).collect()
     }
 
     fn unchanged_line(&self) -> Option<String> {
@@ -227,8 +254,11 @@ impl Board {
 
     /// What stays on the screen: each service's outcome, the summary, the message.
     pub fn closing(&self, end: &Event) -> Vec<String> {
-        let Event::End { exit_code, message, hint, took } = end else { return vec![] };
-        let mut outcomes = self.image_log(*exit_code, *took);
+        let Event::End { exit_code, message, hint, took } = end else {
+            return vec![];
+        };
+        let images = self.images.iter().flat_map(|images| images.closing(*exit_code, *took, &self.look));
+        let mut outcomes: Vec<String> = images.collect();
         outcomes.extend(self.unchanged_line());
         outcomes.extend(self.services.iter().map(|row| self.service_line(row, None)));
         let summary = self.summary.lines(&self.look).into_iter().map(|line| line.fit("", &self.look));
@@ -244,18 +274,7 @@ impl Board {
         let hint = hint.map(|hint| last_words("", Some(hint)).trim().to_owned());
         message.chain(hint).collect()
     }
-
-    /// A build that failed has said why in its output.
-    fn image_log(&self, exit_code: u8, end: Duration) -> Vec<String> {
-        let Some(images) = &self.images else { return vec![] };
-        let took = images.took.unwrap_or(end.saturating_sub(images.since));
-        match images.took {
-            Some(_) => vec![images.line(Mark::Good, took, &self.look)],
-            None => {
-                let mark = if exit_code == 1 { Mark::Bad } else { Mark::Attention };
-                let tail = images.tail.iter().filter(|_| exit_code == 1).map(|line| format!("  {line}"));
-                [images.line(mark, took, &self.look)].into_iter().chain(tail).collect()
-            }
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

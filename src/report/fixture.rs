@@ -70,8 +70,9 @@ pub fn old(name: &str, phase: Phase) -> Event {
     Event::Container { service: service_of(name), container: named(name), generation: Generation::Old, phase }
 }
 
-pub fn waiting(health: &str, output: Option<&str>) -> Phase {
-    Phase::Waiting { health: health.to_owned(), output: output.map(str::to_owned), deadline: ms(40_000) }
+/// The gate waits, for `left` milliseconds more.
+pub fn waiting(health: &str, output: Option<&str>, left: u64) -> Phase {
+    Phase::Waiting { health: health.to_owned(), output: output.map(str::to_owned), deadline: ms(left) }
 }
 
 pub fn stopping() -> Phase {
@@ -118,9 +119,9 @@ pub fn happy() -> Run {
         (3_200, batch("app", 1, 1, 2)),
         (3_600, new("app-3", Phase::Started)),
         (3_600, new("app-4", Phase::Started)),
-        (3_650, new("app-3", waiting("starting", None))),
-        (3_650, new("app-4", waiting("starting", None))),
-        (4_600, new("app-4", waiting("starting", Some("curl: (7) Failed to connect")))),
+        (3_650, new("app-3", waiting("starting", None, 40_000))),
+        (3_650, new("app-4", waiting("starting", None, 39_950))),
+        (4_600, new("app-4", waiting("starting", Some("curl: (7) Failed to connect"), 39_050))),
         (4_900, new("app-3", Phase::Ready)),
         (5_200, new("app-4", Phase::Ready)),
         (5_200, Event::Settling { service: "app".to_owned(), time: ms(1_000) }),
@@ -157,8 +158,8 @@ pub fn failed() -> Run {
         (2_300, old("app-1", Phase::Stopped { exit_code: 0 })),
         (2_400, batch("app", 2, 2, 1)),
         (2_800, new("app-4", Phase::Started)),
-        (2_900, new("app-4", waiting("starting", None))),
-        (4_000, new("app-4", waiting("starting", Some("curl: (22) error: 503")))),
+        (2_900, new("app-4", waiting("starting", None, 40_000))),
+        (4_000, new("app-4", waiting("starting", Some("curl: (22) error: 503"), 38_900))),
         (5_800, new("app-4", Phase::Failed { reason: "is unhealthy after 3 failed probes".to_owned() })),
         (5_900, Event::Undo { service: "app".to_owned(), failure }),
         (5_900, new("app-4", stopping())),
@@ -170,8 +171,38 @@ pub fn failed() -> Run {
         (7_600, new("app-3", Phase::Removed)),
         (7_600, new("app-4", Phase::Removed)),
         (7_700, done("app", Outcome::RolledBack, &["app-1", "app-2"], 7_700)),
-        (7_700, end(3, "The new app failed; app-1 and app-2 serve as before.", Some("docker compose logs app"), 7_700)),
+        (
+            7_700,
+            end(
+                3,
+                "The new app failed; app-1 and app-2 serve as before.",
+                Some("docker compose logs app"),
+                7_700,
+            ),
+        ),
     ]
+}
+
+/// One replica after the other; the second waits without news.
+pub fn batches() -> Run {
+    let roll = |n: u32, old_name: &str, new_name: &str| {
+        let t = u64::from(n - 1) * 2_000;
+        [
+            (t, batch("app", n, 2, 1)),
+            (t + 400, new(new_name, Phase::Started)),
+            (t + 400, new(new_name, waiting("starting", None, 40_000))),
+            (t + 1_400, new(new_name, Phase::Ready)),
+            (t + 1_500, old(old_name, stopping())),
+            (t + 1_900, old(old_name, Phase::Stopped { exit_code: 0 })),
+        ]
+    };
+    let mut run = vec![(0, begin("app", 2, 2))];
+    run.extend(roll(1, "app-9", "app-11").into_iter().chain(roll(2, "app-10", "app-12")));
+    run.push((4_000, old("app-9", Phase::Removed)));
+    run.push((4_000, old("app-10", Phase::Removed)));
+    run.push((4_100, done("app", Outcome::Done, &["app-11", "app-12"], 4_100)));
+    run.push((4_100, end(0, "Rolled app.", None, 4_100)));
+    run
 }
 
 /// Interrupted while it waits for health; the second service is never begun.
@@ -182,7 +213,7 @@ pub fn interrupted() -> Run {
         (0, begin("app", 1, 1)),
         (0, batch("app", 1, 1, 1)),
         (300, new("app-2", Phase::Started)),
-        (300, new("app-2", waiting("starting", None))),
+        (300, new("app-2", waiting("starting", None, 40_000))),
         (2_000, Event::Interrupt { count: 1 }),
         (2_100, new("app-2", stopping())),
         (2_300, new("app-2", Phase::Stopped { exit_code: 0 })),
@@ -196,7 +227,12 @@ pub fn interrupted() -> Run {
 /// Two services side by side; one has no healthcheck, and a hook that fails.
 pub fn interleaved() -> Run {
     let plan = [("app", Verdict::Roll, "image changed", 1), ("worker", Verdict::Create, "nothing runs", 1)];
-    let create = Event::ServiceBegin { service: "worker".to_owned(), verdict: Verdict::Create, replicas: 1, batches: 1 };
+    let create = Event::ServiceBegin {
+        service: "worker".to_owned(),
+        verdict: Verdict::Create,
+        replicas: 1,
+        batches: 1,
+    };
     let warning = |service: Option<&str>, message: &str| Event::Warning {
         service: service.map(str::to_owned),
         message: message.to_owned(),
@@ -217,7 +253,7 @@ pub fn interleaved() -> Run {
         (1_000, batch("app", 1, 1, 1)),
         (1_000, batch("worker", 1, 1, 1)),
         (1_400, new("worker-1", Phase::Started)),
-        (1_400, new("worker-1", waiting("running", None))),
+        (1_400, new("worker-1", waiting("running", None, 40_000))),
         (1_500, new("app-2", Phase::Started)),
         (1_500, warning(Some("worker"), "has no healthcheck")),
         (3_000, new("app-2", Phase::Ready)),

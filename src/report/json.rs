@@ -37,3 +37,117 @@ fn line(at: Duration, event: &Event) -> String {
     let json = serde_json::to_string(&Timed { time, event }).unwrap_or_default();
     json + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{
+        Broken, Page, batch, begin, done, end, happy, ms, named, new, planned, play, waiting,
+    };
+    use super::*;
+    use crate::event::{ContainerRef, Failure, Generation, Outcome, Phase, Verdict};
+
+    fn json(event: Event) -> String {
+        line(ms(1_234), &event).trim_end().to_owned()
+    }
+
+    fn phase(phase: Phase) -> String {
+        let container = ContainerRef { id: "1f2e".to_owned(), name: "app-2".to_owned() };
+        let generation = Generation::Old;
+        json(Event::Container { service: "app".to_owned(), container, generation, phase })
+    }
+
+    fn expect(rest: &str) -> String {
+        format!(r#"{{"time":1.234,"event":{rest}}}"#)
+    }
+
+    fn expect_phase(rest: &str) -> String {
+        let container = r#""service":"app","container":{"id":"1f2e","name":"app-2"}"#;
+        expect(&format!(r#""container",{container},"generation":"old","phase":{rest}"#))
+    }
+
+    #[test]
+    fn images() {
+        let services = || vec!["app".to_owned()];
+        assert_eq!(
+            json(Event::Building { services: services() }),
+            expect(r#""building","services":["app"]"#)
+        );
+        assert_eq!(json(Event::Pulling { services: services() }), expect(r#""pulling","services":["app"]"#));
+        let output = Event::Output { line: "a \"b\"\n".to_owned() };
+        assert_eq!(json(output), expect(r#""output","line":"a \"b\"\n""#));
+        assert_eq!(json(Event::Prepared { took: ms(3_100) }), expect(r#""prepared","seconds":3.1"#));
+    }
+
+    #[test]
+    fn services() {
+        let service = r#"{"service":"app","verdict":"roll","reason":"image changed","replicas":2}"#;
+        let text = format!(r#""planned","project":"shop","services":[{service}]"#);
+        assert_eq!(json(planned(&[("app", Verdict::Roll, "image changed", 2)])), expect(&text));
+        let text = r#""service_begin","service":"app","verdict":"roll","replicas":2,"batches":1"#;
+        assert_eq!(json(begin("app", 2, 1)), expect(text));
+        let text = r#""batch","service":"app","number":1,"of":2,"start":1,"retire":1"#;
+        assert_eq!(json(batch("app", 1, 2, 1)), expect(text));
+        let settling = Event::Settling { service: "app".to_owned(), time: ms(500) };
+        assert_eq!(json(settling), expect(r#""settling","service":"app","seconds":0.5"#));
+        let text = r#""service_end","service":"app","outcome":"rolled_back","serving":[],"seconds":7.7"#;
+        assert_eq!(json(done("app", Outcome::RolledBack, &[], 7_700)), expect(text));
+    }
+
+    #[test]
+    fn troubles() {
+        let (service, hook) = ("app".to_owned(), "pre_start".to_owned());
+        let event = Event::Hook { service, container: None, hook, error: Some("exit code 1".to_owned()) };
+        let text = r#""hook","service":"app","container":null,"hook":"pre_start","error":"exit code 1""#;
+        assert_eq!(json(event), expect(text));
+        let event = Event::Warning { service: None, message: "beware".to_owned() };
+        assert_eq!(json(event), expect(r#""warning","service":null,"message":"beware""#));
+        let container = Some(ContainerRef { id: "1f2e".to_owned(), ..named("app-2") });
+        let log_tail = vec!["panic".to_owned()];
+        let failure = Failure { reason: "exited".to_owned(), container, health_output: None, log_tail };
+        let event = Event::Undo { service: "app".to_owned(), failure };
+        let failure = r#"{"reason":"exited","container":{"id":"1f2e","name":"app-2"},"health_output":null,"log_tail":["panic"]}"#;
+        assert_eq!(json(event), expect(&format!(r#""undo","service":"app","failure":{failure}"#)));
+    }
+
+    #[test]
+    fn endings() {
+        assert_eq!(json(Event::Interrupt { count: 1 }), expect(r#""interrupt","count":1"#));
+        let text = r#""end","exit_code":3,"message":"It failed.","hint":"docker zdd up","seconds":7.7"#;
+        assert_eq!(json(end(3, "It failed.", Some("docker zdd up"), 7_700)), expect(text));
+        assert_eq!(
+            line(ms(0), &Event::Interrupt { count: 2 }),
+            "{\"time\":0.0,\"event\":\"interrupt\",\"count\":2}\n"
+        );
+    }
+
+    #[test]
+    fn ways_in_and_out() {
+        let grace = ms(10_000);
+        assert_eq!(phase(Phase::Started), expect_phase(r#""started""#));
+        let text = r#""waiting","health":"starting","output":"refused","deadline_seconds":40.0"#;
+        assert_eq!(phase(waiting("starting", Some("refused"), 40_000)), expect_phase(text));
+        assert_eq!(phase(Phase::Ready), expect_phase(r#""ready""#));
+        let failed = Phase::Failed { reason: "exited with code 3".to_owned() };
+        assert_eq!(phase(failed), expect_phase(r#""failed","reason":"exited with code 3""#));
+        assert_eq!(
+            phase(Phase::Draining { how: "hook".to_owned() }),
+            expect_phase(r#""draining","how":"hook""#)
+        );
+        assert_eq!(phase(Phase::Drained { note: None }), expect_phase(r#""drained","note":null"#));
+        assert_eq!(phase(Phase::Stopping { grace }), expect_phase(r#""stopping","grace_seconds":10.0"#));
+        assert_eq!(phase(Phase::Stopped { exit_code: 143 }), expect_phase(r#""stopped","exit_code":143"#));
+        assert_eq!(phase(Phase::Restoring), expect_phase(r#""restoring""#));
+        assert_eq!(phase(Phase::Restored), expect_phase(r#""restored""#));
+        assert_eq!(phase(Phase::Removed), expect_phase(r#""removed""#));
+    }
+
+    #[test]
+    fn every_line_is_one_object() {
+        let page = Page::default();
+        play(&Json::new(page.clone()), &happy());
+        let objects =
+            page.text().lines().filter(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()).count();
+        assert_eq!(objects, happy().len());
+        Json::new(Broken).on(ms(0), &new("app-2", Phase::Ready));
+    }
+}

@@ -3,6 +3,8 @@
 //! `words` says it, `board` and `summary` lay it out (all three pure), `plain`, `quiet`, `json` and `tty` write it.
 
 mod board;
+#[cfg(test)]
+mod fixture;
 mod json;
 mod plain;
 mod quiet;

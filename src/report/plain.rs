@@ -1,6 +1,6 @@
 //! One line per event worth a line, for logs, pipes and screen readers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,8 +23,8 @@ struct State<W> {
     column: usize,
     /// The last health and probe output of each container, by ID.
     health: HashMap<String, (String, String)>,
-    /// What each service's gate was said to wait for, in this batch.
-    gates: HashMap<String, String>,
+    /// Services whose gate was told of in this batch.
+    gates: HashSet<String>,
     summary: Summary,
 }
 
@@ -32,7 +32,7 @@ impl<W: Write + Send> Plain<W> {
     /// The timeline at the end fits `look.columns`; colours are never used.
     pub fn new(out: W, look: Look) -> Plain<W> {
         let look = Look { color: false, ..look };
-        let (health, gates) = (HashMap::new(), HashMap::new());
+        let (health, gates) = (HashMap::new(), HashSet::new());
         Plain(Mutex::new(State { out, look, column: 0, health, gates, summary: Summary::default() }))
     }
 }
@@ -78,9 +78,11 @@ impl<W> State<W> {
                 self.about(service.as_deref().unwrap_or(""), format!("warning: {}", clean(message)))
             }
             Event::Interrupt { count } => vec![words::interrupt(*count).to_owned()],
-            Event::Container { service, container, phase, .. } => {
-                self.container(service, container, phase).into_iter().flat_map(|c| self.about(service, c)).collect()
-            }
+            Event::Container { service, container, phase, .. } => self
+                .container(service, container, phase)
+                .into_iter()
+                .flat_map(|c| self.about(service, c))
+                .collect(),
             Event::Batch { service, .. } => {
                 self.gates.remove(service);
                 self.service(event)
@@ -104,7 +106,8 @@ impl<W> State<W> {
             Event::Undo { service, failure } => {
                 let why = format!("new version refused: {}", words::failure(failure));
                 let details = words::details(failure).into_iter().map(|line| format!("  {line}"));
-                details.fold(self.about(service, why), |lines, line| [lines, self.about(service, line)].concat())
+                details
+                    .fold(self.about(service, why), |lines, line| [lines, self.about(service, line)].concat())
             }
             Event::ServiceEnd { service, outcome, serving, took } if *outcome != Outcome::Unchanged => {
                 self.about(service, ended(*outcome, *took, serving))
@@ -115,8 +118,11 @@ impl<W> State<W> {
 
     /// The plan, without the services that need nothing: those share a line.
     fn planned(&self, services: &[PlannedService]) -> Vec<String> {
-        let (same, touched): (Vec<_>, Vec<_>) = services.iter().partition(|s| s.verdict == Verdict::Unchanged);
-        let line = |s: &PlannedService| self.about(&s.service, format!("{}: {}", s.verdict.word(), clean(&s.reason)));
+        let (same, touched): (Vec<_>, Vec<_>) =
+            services.iter().partition(|s| s.verdict == Verdict::Unchanged);
+        let line = |s: &PlannedService| {
+            self.about(&s.service, format!("{}: {}", s.verdict.word(), clean(&s.reason)))
+        };
         let mut lines: Vec<String> = touched.into_iter().flat_map(line).collect();
         if !same.is_empty() {
             lines.push(format!("unchanged: {}", words::join(same.iter().map(|s| s.service.as_str()))));
@@ -138,10 +144,9 @@ impl<W> State<W> {
         }
     }
 
-    /// Once for all replicas that wait for the same.
+    /// Once for all replicas of a batch: they wait for the same.
     fn gate(&mut self, service: &str, gate: String) -> Option<String> {
-        let said = self.gates.insert(service.to_owned(), gate.clone());
-        (said.as_ref() != Some(&gate)).then_some(gate)
+        self.gates.insert(service.to_owned()).then_some(gate)
     }
 
     /// A line whenever the container's health has something new to say.
@@ -187,3 +192,6 @@ fn ended(outcome: Outcome, took: Duration, serving: &[ContainerRef]) -> String {
         _ => format!("{} in {}, {}", words::outcome(outcome), clock(took), words::serving(serving)),
     }
 }
+
+#[cfg(test)]
+mod tests;

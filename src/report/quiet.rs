@@ -50,3 +50,36 @@ pub fn last_words(message: &str, hint: Option<&str>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, Broken, Page, play};
+    use super::*;
+
+    fn shown(run: &fixture::Run) -> String {
+        let page = Page::default();
+        play(&Quiet::new(page.clone()), run);
+        page.text()
+    }
+
+    #[test]
+    fn success_is_silent() {
+        assert_eq!(shown(&fixture::happy()), "");
+        assert_eq!(shown(&fixture::interleaved()), "");
+    }
+
+    #[test]
+    fn failure_says_why_and_what_serves() {
+        assert_eq!(shown(&fixture::failed()), FAILED);
+        play(&Quiet::new(Broken), &fixture::failed());
+    }
+
+    const FAILED: &str = r"app: app-4 is unhealthy after 3 failed probes
+  last probe: curl: (22) error: 503
+              no database
+  app-4  | listening on :8080
+  app-4  | panic: no database
+The new app failed; app-1 and app-2 serve as before.
+hint: docker compose logs app
+";
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::board::Mark;
-use super::text::{self, Paint, clean_lines, clock, cut_front, pad};
+use super::text::{self, Paint, clean, clean_lines, clock, cut_front, pad};
 use super::{Look, words};
 use crate::event::{ContainerRef, Event, Generation, Outcome, Phase, PlannedService, Verdict};
 
@@ -15,6 +15,8 @@ pub struct ServiceRow {
     pub name: String,
     /// `roll`.
     verdict: &'static str,
+    /// Why, as the plan says it.
+    reason: String,
     /// `, batch 2 of 3`.
     batch: String,
     /// The phase it is in; empty before it begins.
@@ -36,6 +38,7 @@ impl ServiceRow {
         ServiceRow {
             name: service.to_owned(),
             verdict: "",
+            reason: String::new(),
             batch: String::new(),
             doing: String::new(),
             undoing: false,
@@ -46,12 +49,16 @@ impl ServiceRow {
     }
 
     pub fn planned(planned: &PlannedService) -> ServiceRow {
-        let verdict = planned.verdict.word();
-        ServiceRow { verdict, ..ServiceRow::new(&planned.service, Duration::ZERO) }
+        let (verdict, reason) = (planned.verdict.word(), clean(&planned.reason));
+        ServiceRow { verdict, reason, ..ServiceRow::new(&planned.service, Duration::ZERO) }
     }
 
     pub fn ended(&self) -> bool {
         self.end.is_some()
+    }
+
+    pub fn ended_well(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| matches!(end.outcome, Outcome::Done | Outcome::Unchanged))
     }
 
     /// None once it has ended: then its line names those that serve.
@@ -69,7 +76,9 @@ impl ServiceRow {
         match event {
             Event::ServiceBegin { verdict, .. } => self.begin(at, *verdict),
             Event::Batch { number, of, .. } => self.batch(*number, *of),
-            Event::Container { container, generation, phase, .. } => self.container(at, container, *generation, phase),
+            Event::Container { container, generation, phase, .. } => {
+                self.container(at, container, *generation, phase)
+            }
             Event::Settling { time, .. } => self.doing = words::settling(*time),
             Event::Hook { container, hook, error, .. } => {
                 self.doing = words::hook(hook, container.as_ref(), error.as_deref());
@@ -117,9 +126,18 @@ impl ServiceRow {
         let doing = if self.undoing { "undoing" } else { &self.doing };
         let text = format!("{}{}: {doing}", self.verdict, self.batch);
         match now {
-            _ if doing.is_empty() => (Mark::Idle, Paint::Dim, format!("{}: not begun", self.verdict), None),
+            _ if doing.is_empty() => self.not_begun(now.is_some()),
             Some(now) => (Mark::Busy(now), Paint::Plain, text, Some(now.saturating_sub(self.since))),
             None => (Mark::Attention, Paint::Yellow, format!("{text}, left there"), None),
+        }
+    }
+
+    fn not_begun(&self, may_begin: bool) -> (Mark, Paint, String, Option<Duration>) {
+        let text = format!("{}: {}", self.verdict, self.reason);
+        match may_begin {
+            _ if self.verdict == Verdict::Blocked.word() => (Mark::Attention, Paint::Yellow, text, None),
+            true => (Mark::Idle, Paint::Dim, text, None),
+            false => (Mark::Idle, Paint::Dim, format!("{}: not begun", self.verdict), None),
         }
     }
 }
@@ -131,7 +149,9 @@ impl End {
             Outcome::Done => (Mark::Good, Paint::Plain, text, Some(self.took)),
             Outcome::Unchanged => (Mark::Good, Paint::Dim, words::outcome(self.outcome).to_owned(), None),
             Outcome::RolledBack | Outcome::UndoFailed => (Mark::Bad, Paint::Red, text, Some(self.took)),
-            Outcome::Paused | Outcome::Partial | Outcome::Interrupted => (Mark::Attention, Paint::Yellow, text, Some(self.took)),
+            Outcome::Paused | Outcome::Partial | Outcome::Interrupted => {
+                (Mark::Attention, Paint::Yellow, text, Some(self.took))
+            }
             Outcome::Skipped => (Mark::Idle, Paint::Dim, words::outcome(self.outcome).to_owned(), None),
         }
     }
@@ -140,7 +160,8 @@ impl End {
 /// The phase of the service, as its containers tell; none keeps the last one.
 fn doing(phase: &Phase) -> Option<&'static str> {
     match phase {
-        Phase::Started | Phase::Waiting { .. } => Some("waiting for health"),
+        Phase::Started => Some("starting"),
+        Phase::Waiting { health, .. } => Some(words::gating(health)),
         Phase::Draining { .. } => Some("draining"),
         Phase::Stopping { .. } => Some("stopping"),
         Phase::Removed => Some("cleaning up"),
@@ -157,6 +178,8 @@ struct ContainerRow {
     health: String,
     /// Start of what it is doing.
     since: Duration,
+    /// The last news of it.
+    told: Duration,
     /// How long that took, when it is over.
     took: Option<Duration>,
 }
@@ -165,7 +188,15 @@ impl ContainerRow {
     fn new(at: Duration, container: &ContainerRef, generation: Generation, phase: &Phase) -> ContainerRow {
         let container = container.clone();
         let health = String::new();
-        let mut row = ContainerRow { container, generation, phase: Phase::Started, health, since: at, took: None };
+        let mut row = ContainerRow {
+            container,
+            generation,
+            phase: Phase::Started,
+            health,
+            since: at,
+            told: at,
+            took: None,
+        };
         row.apply(at, phase);
         row
     }
@@ -180,7 +211,7 @@ impl ContainerRow {
             Phase::Removed => {}
             _ => (self.since, self.took) = (at, None),
         }
-        self.phase = phase.clone();
+        (self.told, self.phase) = (at, phase.clone());
     }
 
     /// Old ones first, then as people count: app-9 before app-10.
@@ -220,15 +251,11 @@ impl ContainerRow {
     fn text(&self, now: Duration) -> String {
         match &self.phase {
             Phase::Started => "starting".to_owned(),
-            Phase::Waiting { health, deadline, .. } => words::countdown(health, self.left(*deadline, now)),
+            Phase::Waiting { health, deadline, .. } => {
+                words::countdown(health, (self.told + *deadline).saturating_sub(now))
+            }
             phase => words::phase(phase, &self.health),
         }
-    }
-
-    /// Whole seconds, rounded up: 0s only when the time is over.
-    fn left(&self, deadline: Duration, now: Duration) -> Duration {
-        let left = (self.since + deadline).saturating_sub(now);
-        Duration::from_secs(left.as_millis().div_ceil(1000) as u64)
     }
 
     /// The last line of the last probe.

@@ -26,9 +26,9 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
     match chars.next() {
         Some('[') => drop(chars.find(|c| ('@'..='~').contains(c))),
         Some(']') => {
-            if chars.find(|&c| c == '\u{7}' || c == '\u{1b}') == Some('\u{1b}') {
-                chars.next();
-            }
+            // Ends with BEL, or with ESC and one character more.
+            let end = chars.find(|&c| c == '\u{7}' || c == '\u{1b}');
+            end.filter(|&c| c == '\u{1b}').and_then(|_| chars.next());
         }
         _ => {}
     }
@@ -159,7 +159,9 @@ impl Line {
     /// As text, coloured if the look says so.
     pub fn show(&self, look: &Look) -> String {
         let piece = |(paint, text): &(Paint, String)| match paint.code() {
-            code if look.color && !code.is_empty() => format!("\x1b[{code}m{text}\x1b[0m"),
+            code if look.color && !code.is_empty() && !text.is_empty() => {
+                format!("\x1b[{code}m{text}\x1b[0m")
+            }
             _ => text.clone(),
         };
         self.0.iter().map(piece).collect()

@@ -125,8 +125,17 @@ impl Timeline {
         self.lives.iter().any(|life| life.service == service)
     }
 
-    fn container(&mut self, at: Duration, service: &str, container: &ContainerRef, which: Generation, phase: &Phase) {
-        let Some(state) = State::after(phase) else { return };
+    fn container(
+        &mut self,
+        at: Duration,
+        service: &str,
+        container: &ContainerRef,
+        which: Generation,
+        phase: &Phase,
+    ) {
+        let Some(state) = State::after(phase) else {
+            return;
+        };
         match self.lives.iter_mut().find(|l| l.container.id == container.id) {
             Some(life) => life.marks.push((at, state)),
             None => {
@@ -143,14 +152,27 @@ impl Timeline {
         }
     }
 
-    fn begin(&mut self, service: &str, container: &ContainerRef, generation: Generation, marks: Vec<(Duration, State)>) {
-        self.lives.push(Life { service: service.to_owned(), container: container.clone(), generation, marks });
+    fn begin(
+        &mut self,
+        service: &str,
+        container: &ContainerRef,
+        generation: Generation,
+        marks: Vec<(Duration, State)>,
+    ) {
+        self.lives.push(Life {
+            service: service.to_owned(),
+            container: container.clone(),
+            generation,
+            marks,
+        });
     }
 
     /// The axis begins with the first service and not with the build, which would squeeze what matters
     /// into the last columns.
     pub fn lines(&self, look: &Look) -> Vec<Line> {
-        let Some(from) = self.begun.filter(|_| !self.lives.is_empty()) else { return vec![] };
+        let Some(from) = self.begun.filter(|_| !self.lives.is_empty()) else {
+            return vec![];
+        };
         let axis = Axis::new(from, self.end, self.names(), look);
         let touched = self.services.iter().filter(|service| self.touched(service));
         let bars = touched.flat_map(|service| self.bars(service, &axis, look));
@@ -166,7 +188,8 @@ impl Timeline {
     }
 
     fn bars(&self, service: &str, axis: &Axis, look: &Look) -> Vec<Line> {
-        let mut lives: Vec<&Life> = self.lives.iter().filter(|l| l.service == service && axis.shows(l)).collect();
+        let mut lives: Vec<&Life> =
+            self.lives.iter().filter(|l| l.service == service && axis.shows(l)).collect();
         lives.sort_by_key(|l| l.rank());
         let mut lines = vec![axis.head(service, look)];
         lines.extend(lives.iter().take(MOST_BARS).map(|life| axis.bar(life, look)));

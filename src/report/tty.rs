@@ -1,6 +1,6 @@
 //! Paints the board on a terminal and repaints it as time goes by.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +20,10 @@ struct Screen {
     board: Board,
     /// One bar holds all lines, so that a repaint shows either all of the old or all of the new ones.
     bar: ProgressBar,
+    /// The terminal, for lines that stay.
+    out: Box<dyn Write + Send>,
+    /// Of the terminal when it was last asked: columns and rows.
+    size: Option<(usize, usize)>,
     /// The last event's time, by the run's clock and by ours.
     clock: (Duration, Instant),
     /// The last event was painted, or nobody is left to send one.
@@ -30,15 +34,17 @@ impl Tty {
     /// None where stderr cannot be repainted.
     pub fn new(look: Look) -> Option<Tty> {
         let target = ProgressDrawTarget::stderr();
-        (!target.is_hidden()).then(|| Tty::on_target(look, target))
+        (!target.is_hidden()).then(|| Tty::on(look, target, Box::new(io::stderr())))
     }
 
-    fn on_target(look: Look, target: ProgressDrawTarget) -> Tty {
+    fn on(look: Look, target: ProgressDrawTarget, out: Box<dyn Write + Send>) -> Tty {
         let bar = ProgressBar::with_draw_target(None, target);
-        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        bar.set_style(style);
-        let clock = (Duration::ZERO, Instant::now());
-        let screen = Arc::new(Mutex::new(Screen { board: Board::new(look), bar, clock, over: false }));
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
+        }
+        let (board, clock) = (Board::new(look), (Duration::ZERO, Instant::now()));
+        let screen = Screen { board, bar, out, size: size(), clock, over: false };
+        let screen = Arc::new(Mutex::new(screen));
         tick(Arc::downgrade(&screen));
         Tty(screen)
     }
@@ -48,7 +54,7 @@ impl Tty {
 fn tick(screen: Weak<Mutex<Screen>>) {
     let paint = move || {
         while let Some(screen) = screen.upgrade() {
-            let screen = lock(&screen);
+            let mut screen = lock(&screen);
             if screen.over {
                 return;
             }
@@ -83,18 +89,35 @@ impl Screen {
         let lasting = self.board.apply(at, event);
         if let Event::End { .. } = event {
             self.finish();
-            return print(&self.board.closing(event));
+            return print(&mut self.out, &self.board.closing(event));
         }
         if !lasting.is_empty() {
-            self.bar.suspend(|| print(&lasting));
+            self.bar.suspend(|| print(&mut self.out, &lasting));
         }
         self.paint();
     }
 
-    fn paint(&self) {
+    /// The cursor waits at the start of an empty last line: a `^C` that the terminal echoes lands there and
+    /// does not push the lines up, out of reach of the next repaint.
+    fn paint(&mut self) {
+        self.follow_size();
         let (at, seen) = self.clock;
-        let lines = self.board.lines(at + seen.elapsed());
+        let mut lines = self.board.lines(at + seen.elapsed());
+        if lines.is_empty() {
+            return;
+        }
+        lines.push(String::new());
         self.bar.set_message(lines.join("\n"));
+        put(&mut self.out, "\r");
+    }
+
+    /// Only a change counts: what the caller said of the first size (`COLUMNS`) stands until then.
+    fn follow_size(&mut self) {
+        let now = size();
+        if let Some((columns, rows)) = now.filter(|_| now != self.size) {
+            self.board.resize(columns, rows);
+            self.size = now;
+        }
     }
 
     fn finish(&mut self) {
@@ -104,6 +127,39 @@ impl Screen {
     }
 }
 
-fn print(lines: &[String]) {
-    put(&mut io::stderr(), &(lines.join("\n") + "\n"));
+fn size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    Some((size.ws_col.into(), size.ws_row.into()))
+}
+
+fn print(out: &mut impl Write, lines: &[String]) {
+    put(out, &(lines.join("\n") + "\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, Page, look, play};
+    use super::*;
+
+    #[test]
+    fn what_lasts_is_written_below_each_other() {
+        let page = Page::default();
+        let tty = Tty::on(look(60), ProgressDrawTarget::hidden(), Box::new(page.clone()));
+        play(&tty, &fixture::failed());
+        let text = page.text().replace('\r', "");
+        assert!(text.starts_with("✘ app  app-4 is unhealthy after 3 failed probes\n  last probe: "));
+        assert!(text.ends_with("serve as before.\nhint: docker compose logs app\n"));
+    }
+
+    #[test]
+    fn the_ticker_ends_with_the_last_event_or_with_the_sink() {
+        let tty = Tty::on(look(60), ProgressDrawTarget::hidden(), Box::new(fixture::Broken));
+        let screen = Arc::downgrade(&tty.0);
+        drop(tty);
+        let begun = Instant::now();
+        while screen.upgrade().is_some() && begun.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(screen.upgrade().is_none());
+    }
 }

@@ -50,19 +50,29 @@ pub fn phase(phase: &Phase, health: &str) -> String {
 }
 
 /// What the gate waits for, said once.
-pub fn gate(health: &str, deadline: Duration) -> String {
+pub fn gate(health: &str, left: Duration) -> String {
     match health {
-        UNCHECKED => format!("no healthcheck: watching for {}", show(deadline)),
-        _ => format!("waiting until healthy, at most {}", show(deadline)),
+        UNCHECKED => format!("no healthcheck: watching for {}", whole(left)),
+        _ => format!("waiting until healthy, at most {}", whole(left)),
     }
+}
+
+/// What the gate of a service does.
+pub fn gating(health: &str) -> &'static str {
+    if health == UNCHECKED { "watching it run" } else { "waiting for health" }
 }
 
 /// What the gate still waits for, in a line that changes in place.
 pub fn countdown(health: &str, left: Duration) -> String {
     match health {
-        UNCHECKED => format!("running, watched for {}", show(left)),
-        _ => format!("{}, healthy within {}", clean(health), show(left)),
+        UNCHECKED => format!("running, watched for {}", whole(left)),
+        _ => format!("{}, {} left", clean(health), whole(left)),
     }
+}
+
+/// Whole seconds, rounded up: 0s only when the time is over.
+fn whole(left: Duration) -> String {
+    show(Duration::from_secs(left.as_millis().div_ceil(1000) as u64))
 }
 
 fn noted(what: &str, note: &str) -> String {
@@ -86,7 +96,7 @@ pub fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Unchanged => "unchanged",
         Outcome::RolledBack => "rolled back",
         Outcome::Paused => "paused",
-        Outcome::Partial => "in part",
+        Outcome::Partial => "done in part",
         Outcome::UndoFailed => "undo failed",
         Outcome::Interrupted => "interrupted",
         Outcome::Skipped => "not begun",
@@ -131,7 +141,9 @@ pub fn failure(failure: &Failure) -> String {
 /// What an operator needs to see below it: the last probe's output, then the log as `docker compose logs` shows it.
 pub fn details(failure: &Failure) -> Vec<String> {
     let probe = clean_lines(failure.health_output.as_deref().unwrap_or(""));
-    let first = |i| if i == 0 { "last probe: " } else { "            " };
+    let first = |i| {
+        if i == 0 { "last probe: " } else { "            " }
+    };
     let probe = probe.iter().enumerate().map(|(i, line)| format!("{}{line}", first(i)));
     let name = failure.container.as_ref().map(|c| format!("{}  ", c.name)).unwrap_or_default();
     let log = failure.log_tail.iter().map(|line| format!("{name}| {}", clean(line)));

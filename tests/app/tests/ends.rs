@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Served, command, handles_term};
+use common::{Served, command, handles};
 use rustix::process::Signal;
 use zdd_load::{Echo, EchoEnd, EchoResult, Stream, StreamResult};
 
@@ -128,7 +128,7 @@ async fn an_upgraded_connection_ends_with_the_process() {
 #[tokio::test]
 async fn a_signal_ends_it_while_it_boots() {
     let mut served = Served::spawn(&[("APP_BOOT_MS", "60000")]);
-    handles_term(served.pid()).await;
+    handles(served.pid(), Signal::USR1).await;
     served.signal(Signal::TERM);
     served.wait_line("got SIGTERM, finishing 0 requests").await;
     assert_eq!(served.exit_code().await, Some(0));

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{command, handles_term, tool};
+use common::{command, handles, tool};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn exit_and_sleep_do_as_told() {
 async fn a_signal_ends_a_sleep_at_once() {
     let mut child = command(&[], &["sleep", "60000"]).spawn().unwrap();
     let pid = Pid::from_raw(child.id().unwrap() as i32).unwrap();
-    handles_term(pid).await;
+    handles(pid, Signal::INT).await;
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(143));
 }

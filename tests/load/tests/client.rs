@@ -86,9 +86,9 @@ fn a_stop_counts_what_is_in_flight() {
 #[test]
 fn an_idle_connection_that_was_closed_is_no_failure() {
     let server = Server::start(|_| Do::CloseIdle);
-    let report = complete(Load { workers: 1, rate: Some(10.0), ..load(&server, 5) });
+    let report = complete(Load { workers: 1, rate: Some(2.0), ..load(&server, 3) });
     assert_eq!(report.failed().len(), 0, "{report}");
-    assert_eq!((server.requests(), server.connections()), (5, 5));
+    assert_eq!((server.requests(), server.connections()), (3, 3));
 }
 
 #[test]

@@ -28,15 +28,16 @@ pub fn command(env: &[(&str, &str)], args: &[&str]) -> Command {
     command
 }
 
-/// Waits until the process has a handler for SIGTERM.
-pub async fn handles_term(pid: Pid) {
+/// Waits until the process has a handler for this signal. One that arrives in that very moment may still be
+/// lost, so ask for the handler that is installed after the one that the test needs.
+pub async fn handles(pid: Pid, signal: Signal) {
     let path = format!("/proc/{}/status", pid.as_raw_nonzero());
     let handled = async {
         loop {
             let status = std::fs::read_to_string(&path).unwrap();
             let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
             let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
-            if caught & (1 << (Signal::TERM.as_raw() - 1)) != 0 {
+            if caught & (1 << (signal.as_raw() - 1)) != 0 {
                 return;
             }
             sleep(Duration::from_millis(1)).await;

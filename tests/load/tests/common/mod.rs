@@ -38,7 +38,7 @@ pub enum Do {
     CloseIdle,
 }
 
-/// Longer than it takes to write an answer, shorter than the pause of a client that sends 10 per second.
+/// Longer than it takes to write an answer, shorter than the pause of a slow client.
 const IDLE: Duration = Duration::from_millis(20);
 
 type Script = dyn Fn(usize) -> Do + Send + Sync;
