@@ -40,6 +40,7 @@ pub enum Phase {
     Waiting {
         health: String,
         output: Option<String>,
+        /// Time left from this event on.
         #[serde(rename = "deadline_seconds", serialize_with = "seconds")]
         deadline: Duration,
     },
@@ -138,7 +139,7 @@ pub enum Event {
     Pulling { services: Vec<String> },
     /// A line that `docker compose build` or `pull` printed.
     Output { line: String },
-    /// Images are there; `took` since Building or Pulling.
+    /// Images are there; `took` covers pulling and building together.
     Prepared {
         #[serde(rename = "seconds", serialize_with = "seconds")]
         took: Duration,
@@ -160,11 +161,13 @@ pub enum Event {
         #[serde(rename = "seconds", serialize_with = "seconds")]
         time: Duration,
     },
-    /// A lifecycle hook (`pre_start`, `post_start`, `pre_stop`) ran; `error` when it failed.
+    /// A lifecycle hook (`pre_start`, `post_start`, `pre_stop`) begins; it may take minutes.
+    HookBegin { service: String, container: Option<ContainerRef>, hook: String },
+    /// It has run; `error` when it failed.
     Hook { service: String, container: Option<ContainerRef>, hook: String, error: Option<String> },
     Warning { service: Option<String>, message: String },
-    /// The new version failed; the way back begins.
-    Undo { service: String, failure: Failure },
+    /// The new version failed. `undo`: the way back begins; otherwise `failure_action` says to leave it so.
+    Refused { service: String, failure: Failure, undo: bool },
     ServiceEnd {
         service: String,
         outcome: Outcome,

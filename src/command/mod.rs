@@ -18,7 +18,7 @@ use std::{
 use crate::{
     cli::{self, Ansi, Cli, CliError, Command, ComposeFlags, Progress},
     docker::{Docker, Runner},
-    event::Sink,
+    event::{Event, Sink},
     exit::{Exit, Stop},
     interrupt::{Interrupt, Urgency},
     place::Files,
@@ -64,25 +64,38 @@ pub fn complete(docker_globals: &[OsString], words: &[OsString]) -> String {
 }
 
 fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
-    let result = match cli.command {
-        None => Ok(Exit::Done),
+    match cli.command {
+        None => Exit::Done.code(),
         Some(Command::Version(args)) => {
             say(&mut stdout(), &format!("{}\n", args.text()));
-            Ok(Exit::Done)
+            Exit::Done.code()
         }
-        Some(Command::Up(args)) => {
-            Context::new(docker_globals, cli.compose).and_then(|context| up::up(context, &args))
-        }
-        Some(Command::Plan(args)) => {
-            Context::new(docker_globals, cli.compose).and_then(|context| up::plan(context, &args))
-        }
-    };
-    match result {
-        Ok(exit) => exit.code(),
+        Some(Command::Up(args)) => tell_of(docker_globals, cli.compose, |context| up::up(context, &args)),
+        Some(Command::Plan(args)) => tell_of(docker_globals, cli.compose, |context| up::plan(context, &args)),
+    }
+}
+
+/// Runs a command and reports its end, however it ends.
+fn tell_of(
+    docker_globals: Vec<OsString>,
+    flags: ComposeFlags,
+    command: impl FnOnce(&mut Context) -> Result<Exit, Stop>,
+) -> u8 {
+    let mut context = match Context::new(docker_globals, flags) {
+        Ok(context) => context,
         Err(stop) => {
             let hint = stop.hint.map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
             say(&mut stderr(), &format!("{}\n{hint}", stop.message));
-            stop.exit.code()
+            return stop.exit.code();
+        }
+    };
+    match command(&mut context) {
+        Ok(exit) => exit.code(),
+        Err(stop) => {
+            let took = context.began.elapsed();
+            let exit_code = stop.exit.code();
+            context.tell(Event::End { exit_code, message: stop.message, hint: stop.hint, took });
+            exit_code
         }
     }
 }
@@ -123,7 +136,7 @@ fn listen(
         }
         bell.ring();
         let count = if urgency == Urgency::Twice { 2 } else { 1 };
-        sink.on(began.elapsed(), &crate::event::Event::Interrupt { count });
+        sink.on(began.elapsed(), &Event::Interrupt { count });
     };
     Interrupt::listen(socket.as_deref(), changed)
         .map_err(|error| Stop::new(Exit::Error, format!("cannot listen for signals: {error}")))

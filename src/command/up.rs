@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Shows what `up` would do. Exit code 2 when it would refuse.
-pub fn plan(mut context: Context, args: &PlanArgs) -> Result<Exit, Stop> {
+pub fn plan(context: &mut Context, args: &PlanArgs) -> Result<Exit, Stop> {
     let plan = context.dry_plan(&args.planning)?;
     let text = match args.format {
         PlanFormat::Text => plan.to_string(),
@@ -24,7 +24,7 @@ pub fn plan(mut context: Context, args: &PlanArgs) -> Result<Exit, Stop> {
 }
 
 /// The rollout.
-pub fn up(mut context: Context, args: &UpArgs) -> Result<Exit, Stop> {
+pub fn up(context: &mut Context, args: &UpArgs) -> Result<Exit, Stop> {
     if context.flags.dry_run {
         let plan = context.dry_plan(&args.planning)?;
         say(&mut stdout(), &plan.to_string());

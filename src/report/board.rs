@@ -115,7 +115,7 @@ impl Board {
                 return self.warning(Some(service), &words::hook(hook, container.as_ref(), Some(error)));
             }
             Event::Interrupt { count } => self.interrupts = *count,
-            Event::Undo { service, failure } => {
+            Event::Refused { service, failure, .. } => {
                 self.row(service, at).apply(at, event);
                 return self.refusal(service, failure);
             }
@@ -123,6 +123,7 @@ impl Board {
             | Event::Batch { service, .. }
             | Event::Container { service, .. }
             | Event::Settling { service, .. }
+            | Event::HookBegin { service, .. }
             | Event::Hook { service, .. }
             | Event::ServiceEnd { service, .. } => self.row(service, at).apply(at, event),
             Event::End { .. } => {}

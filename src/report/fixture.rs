@@ -161,7 +161,7 @@ pub fn failed() -> Run {
         (2_900, new("app-4", waiting("starting", None, 40_000))),
         (4_000, new("app-4", waiting("starting", Some("curl: (22) error: 503"), 38_900))),
         (5_800, new("app-4", Phase::Failed { reason: "is unhealthy after 3 failed probes".to_owned() })),
-        (5_900, Event::Undo { service: "app".to_owned(), failure }),
+        (5_900, Event::Refused { service: "app".to_owned(), failure, undo: true }),
         (5_900, new("app-4", stopping())),
         (6_200, new("app-4", Phase::Stopped { exit_code: 1 })),
         (6_200, old("app-1", Phase::Restoring)),

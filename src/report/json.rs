@@ -104,9 +104,9 @@ mod tests {
         let container = Some(ContainerRef { id: "1f2e".to_owned(), ..named("app-2") });
         let log_tail = vec!["panic".to_owned()];
         let failure = Failure { reason: "exited".to_owned(), container, health_output: None, log_tail };
-        let event = Event::Undo { service: "app".to_owned(), failure };
+        let event = Event::Refused { service: "app".to_owned(), failure, undo: true };
         let failure = r#"{"reason":"exited","container":{"id":"1f2e","name":"app-2"},"health_output":null,"log_tail":["panic"]}"#;
-        assert_eq!(json(event), expect(&format!(r#""undo","service":"app","failure":{failure}"#)));
+        assert_eq!(json(event), expect(&format!(r#""refused","service":"app","failure":{failure},"undo":true"#)));
     }
 
     #[test]

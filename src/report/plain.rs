@@ -100,10 +100,13 @@ impl<W> State<W> {
                 self.about(service, format!("batch {number} of {of}: start {start}, retire {retire}"))
             }
             Event::Settling { service, time } => self.about(service, words::settling(*time)),
+            Event::HookBegin { service, container, hook } => {
+                self.about(service, words::hook_begins(hook, container.as_ref()))
+            }
             Event::Hook { service, container, hook, error } => {
                 self.about(service, words::hook(hook, container.as_ref(), error.as_deref()))
             }
-            Event::Undo { service, failure } => {
+            Event::Refused { service, failure, .. } => {
                 let why = format!("new version refused: {}", words::failure(failure));
                 let details = words::details(failure).into_iter().map(|line| format!("  {line}"));
                 details

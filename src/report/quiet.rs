@@ -26,7 +26,7 @@ impl<W: Write + Send> Sink for Quiet<W> {
     fn on(&self, _at: Duration, event: &Event) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Undo { service, failure } => {
+            Event::Refused { service, failure, .. } => {
                 state.failures += &format!("{service}: {}\n", words::failure(failure));
                 for line in words::details(failure) {
                     state.failures += &format!("  {line}\n");

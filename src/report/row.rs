@@ -83,7 +83,10 @@ impl ServiceRow {
             Event::Hook { container, hook, error, .. } => {
                 self.doing = words::hook(hook, container.as_ref(), error.as_deref());
             }
-            Event::Undo { .. } => self.undoing = true,
+            Event::Refused { undo, .. } => self.undoing = *undo,
+            Event::HookBegin { container, hook, .. } => {
+                self.doing = words::hook_begins(hook, container.as_ref());
+            }
             Event::ServiceEnd { outcome, serving, took, .. } => {
                 self.end = Some(End { outcome: *outcome, serving: words::serving(serving), took: *took });
             }

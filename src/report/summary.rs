@@ -59,7 +59,7 @@ impl Summary {
                 self.container(service, &container.id, phase, at)
             }
             Event::Settling { service, .. } => self.open(Part::Settle, service, at),
-            Event::Undo { service, .. } => {
+            Event::Refused { service, undo: true, .. } => {
                 self.close_all(service, at);
                 self.open(Part::Undo, service, at);
             }

@@ -121,6 +121,11 @@ pub fn settling(time: Duration) -> String {
 }
 
 /// `pre_stop hook of app-1 done`; a failed hook's output may have several lines, the first says it.
+pub fn hook_begins(name: &str, container: Option<&ContainerRef>) -> String {
+    let of = container.map(|c| format!(" of {}", c.name)).unwrap_or_default();
+    format!("running {name} hook{of}")
+}
+
 pub fn hook(name: &str, container: Option<&ContainerRef>, error: Option<&str>) -> String {
     let of = container.map(|c| format!(" of {}", c.name)).unwrap_or_default();
     match error {

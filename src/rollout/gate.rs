@@ -124,14 +124,16 @@ impl Run<'_> {
         let Some(container) = failure.container.clone() else { return Err(Halt::Failed(failure)) };
         let allowed = (settings.max_failure_ratio * f64::from(self.plan.replicas)).floor() as usize;
         if self.forgiven.len() < allowed {
-            self.warn(&format!("{} {}; max_failure_ratio lets it pass", container.name, failure.reason));
+            self.refused(&failure, false);
+            self.warn(&format!("max_failure_ratio lets {} pass", container.name));
             self.forgiven.push(container.clone());
             return Ok(container);
         }
         if settings.failure_action != FailureAction::Continue || self.down_since.is_some() {
             return Err(Halt::Failed(failure));
         }
-        self.warn(&format!("{} {}; failure_action is continue", container.name, failure.reason));
+        self.refused(&failure, false);
+        self.warn("failure_action is continue: one old container stays in its place");
         self.discard(std::slice::from_ref(&container)).map_err(Halt::from)?;
         self.lost += 1;
         self.keep += 1;

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use super::service::{Halt, Retired, Run, ids};
 use crate::{
     docker::{CallError, Problem},
-    event::{ContainerRef, Event, Generation, Phase},
+    event::{ContainerRef, Generation, Phase},
     model::Hook,
     observed::{Container, RestartPolicy, State},
 };
@@ -44,17 +44,10 @@ impl Run<'_> {
             return;
         }
         self.tell(container, Generation::Old, Phase::Draining { how: "pre_stop".to_owned() });
+        let limit = self.service.settings.drain_timeout;
         for hook in &hooks {
-            let result = self.crew.docker.exec_hook(&container.id, hook, self.service.settings.drain_timeout);
-            let error = result.err().map(|error| error.to_string());
-            let failed = error.is_some();
-            self.crew.emit(Event::Hook {
-                service: self.plan.service.clone(),
-                container: Some(container.clone()),
-                hook: "pre_stop".to_owned(),
-                error,
-            });
-            if failed {
+            let run = || self.crew.docker.exec_hook(&container.id, hook, limit);
+            if self.with_hook("pre_stop", Some(container), run).is_err() {
                 return;
             }
         }

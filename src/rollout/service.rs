@@ -154,12 +154,14 @@ impl<'a> Run<'a> {
     }
 
     fn fail(&mut self, failure: &Failure) -> Outcome {
-        if self.service.settings.failure_action == FailureAction::Pause && self.down_since.is_none() {
+        let recreated = self.down_since.is_some();
+        let paused = self.service.settings.failure_action == FailureAction::Pause && !recreated;
+        self.refused(failure, !paused && !recreated);
+        if paused {
             self.warn("failure_action is pause: both generations are left as they are");
             return Outcome::Paused;
         }
-        self.crew.emit(Event::Undo { service: self.plan.service.clone(), failure: failure.clone() });
-        if self.down_since.is_some() {
+        if recreated {
             self.warn("Compose has removed the old container, so there is nothing to go back to");
             return Outcome::UndoFailed;
         }
@@ -177,6 +179,27 @@ impl<'a> Run<'a> {
         let mut serving: Vec<_> = found.iter().filter(|c| c.serves()).collect();
         serving.sort_by_key(|c| c.number);
         serving.into_iter().map(Container::reference).collect()
+    }
+
+    pub fn refused(&self, failure: &Failure, undo: bool) {
+        self.crew.emit(Event::Refused { service: self.plan.service.clone(), failure: failure.clone(), undo });
+    }
+
+    /// Runs one hook between the two events that tell of it.
+    pub fn with_hook(
+        &self,
+        hook: &str,
+        container: Option<&ContainerRef>,
+        run: impl FnOnce() -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        let (service, hook) = (self.plan.service.clone(), hook.to_owned());
+        let container = container.cloned();
+        let begin = Event::HookBegin { service: service.clone(), container: container.clone(), hook: hook.clone() };
+        self.crew.emit(begin);
+        let result = run();
+        let error = result.as_ref().err().map(ToString::to_string);
+        self.crew.emit(Event::Hook { service, container, hook, error });
+        result
     }
 
     pub fn all_started(&self) -> Vec<ContainerRef> {

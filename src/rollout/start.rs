@@ -77,13 +77,9 @@ impl Run<'_> {
     }
 
     fn hook(&self, kind: &str, container: &ContainerRef, hook: &Hook) -> Result<(), Halt> {
-        let result = self.crew.docker.exec_hook(&container.id, hook, self.service.settings.drain_timeout);
-        self.crew.emit(Event::Hook {
-            service: self.plan.service.clone(),
-            container: Some(container.clone()),
-            hook: kind.to_owned(),
-            error: result.as_ref().err().map(ToString::to_string),
-        });
+        let limit = self.service.settings.drain_timeout;
+        let result =
+            self.with_hook(kind, Some(container), || self.crew.docker.exec_hook(&container.id, hook, limit));
         result.map_err(|error| failure(format!("its {kind} hook failed: {error}"), Some(container.clone())))
     }
 
@@ -91,14 +87,9 @@ impl Run<'_> {
     /// container of the new version is started.
     pub(super) fn pre_start(&mut self) -> Result<(), Halt> {
         for hook in &self.service.hooks.pre_start {
-            let result = self.crew.docker.run_once(&self.plan.service, hook);
-            self.crew.emit(Event::Hook {
-                service: self.plan.service.clone(),
-                container: None,
-                hook: "pre_start".to_owned(),
-                error: result.as_ref().err().map(ToString::to_string),
-            });
-            result.map_err(|error| failure(format!("its pre_start hook failed: {error}"), None))?;
+            let run = || self.crew.docker.run_once(&self.plan.service, hook);
+            self.with_hook("pre_start", None, run)
+                .map_err(|error| failure(format!("its pre_start hook failed: {error}"), None))?;
         }
         Ok(())
     }
