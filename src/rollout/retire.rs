@@ -81,9 +81,8 @@ impl Run<'_> {
     pub(super) fn stop(&self, containers: &[ContainerRef], generation: Generation) -> Result<(), CallError> {
         let docker = self.crew.docker;
         let revived: Vec<_> = containers.iter().filter(|c| self.revives(c)).map(|c| c.id.clone()).collect();
-        if let Err(error) = docker.set_restart(&revived, "no") {
-            tolerate_missing(error)?;
-        }
+        // Refused for one that is down between two restarts; then it is done once it is stopped.
+        let disarmed = docker.set_restart(&revived, "no").is_ok();
         let grace = self.crew.stop_timeout.unwrap_or_else(|| self.grace(containers));
         containers.iter().for_each(|c| self.tell(c, generation, Phase::Stopping { grace }));
         if let Err(error) = docker.stop(&ids(containers), self.crew.stop_timeout, grace) {
@@ -95,15 +94,15 @@ impl Run<'_> {
             }
             self.tell(&gone.reference(), generation, Phase::Stopped { exit_code: gone.exit_code });
         }
+        if !disarmed && let Err(error) = docker.set_restart(&revived, "no") {
+            tolerate_missing(error)?;
+        }
         Ok(())
     }
 
-    /// A container that was started by this run has its policy from the file.
+    /// What this run itself started is removed right after its stop, so only old containers matter.
     fn revives(&self, container: &ContainerRef) -> bool {
-        match self.crew.before.get(&container.id) {
-            Some(before) => before.restart.revives_stopped(),
-            None => self.service.restart.as_deref().is_some_and(|word| word != "no" && word != "unless-stopped"),
-        }
+        self.crew.before.get(&container.id).is_some_and(|before| before.restart.revives_stopped())
     }
 
     fn grace(&self, containers: &[ContainerRef]) -> Duration {

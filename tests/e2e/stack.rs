@@ -54,7 +54,7 @@ pub struct Seen {
 }
 
 impl Stack {
-    /// A project `zddtest-NAME` in a folder of its own, with nothing running yet.
+    /// A project `zddtest-NAME-PID` in a folder of its own, with nothing running yet.
     pub fn new(name: &str, file: &str) -> Stack {
         Stack::in_folder(name, "stack", file)
     }
@@ -64,7 +64,7 @@ impl Stack {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join(folder);
         fs::create_dir_all(&folder).unwrap();
-        let stack = Stack { project: format!("zddtest-{name}"), folder, _root: root };
+        let stack = Stack { project: format!("zddtest-{name}-{}", std::process::id()), folder, _root: root };
         stack.write("compose.yaml", file);
         stack.sweep();
         stack
