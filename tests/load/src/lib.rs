@@ -36,5 +36,5 @@ pub use long::{Echo, EchoEnd, EchoResult, Stream, StreamResult, echo_session, st
 pub use report::Report;
 pub use running::{End, Running};
 pub use sample::{FailureKind, Outcome, Sample};
-pub use summary::{PhaseSummary, Summary};
+pub use summary::{FailureSummary, PhaseSummary, RunSummary, Summary};
 pub use versions::VersionRun;

@@ -28,7 +28,7 @@ fn requests_sent_late_are_counted() {
     assert!(running.wait_completed(10, LONG));
     let report = running.stop();
     // The second is due 20 ms too early, the third 40 ms, and so on.
-    assert_eq!(report.delayed(), 9);
+    assert!(report.delayed() >= 9, "{report}");
 }
 
 #[test]
