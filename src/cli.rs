@@ -178,6 +178,9 @@ pub struct Planning {
 pub struct UpArgs {
     #[command(flatten)]
     pub planning: Planning,
+    /// Take the project's lock from a run that is known to be dead
+    #[arg(long)]
+    pub break_lock: bool,
     /// Detached mode: Run containers in the background
     #[arg(short, long, hide = true)]
     pub detach: bool,
@@ -187,6 +190,9 @@ pub struct UpArgs {
     /// Pull without printing progress information
     #[arg(long, hide = true)]
     pub quiet_pull: bool,
+    /// Wait for another run on this project to end, in seconds or as a duration
+    #[arg(long, value_parser = duration::parse_seconds_or_duration)]
+    pub wait_lock: Option<Duration>,
     /// Wait for services to be running|healthy
     #[arg(long, hide = true)]
     pub wait: bool,

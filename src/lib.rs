@@ -12,6 +12,7 @@ pub mod exit;
 pub mod health;
 mod interrupt;
 pub mod place;
+mod lock;
 pub mod model;
 pub mod observed;
 pub mod plan;

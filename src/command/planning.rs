@@ -18,9 +18,8 @@ pub struct Ready {
 }
 
 impl Context {
-    /// Loads, builds and pulls unless `dry`, observes and plans.
-    pub fn ready(&mut self, planning: &Planning, dry: bool) -> Result<Ready, Stop> {
-        let model = self.load(planning)?;
+    /// Builds and pulls unless `dry`, observes and plans.
+    pub fn ready(&self, model: Model, planning: &Planning, dry: bool) -> Result<Ready, Stop> {
         let mut images = self.image_ids(&model)?;
         let work = Work::decide(&scope(&model, planning), planning, &images);
         if !dry && !work.is_empty() {

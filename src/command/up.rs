@@ -7,8 +7,9 @@ use crate::{
     cli::{PlanArgs, PlanFormat, Planning, UpArgs},
     event::{Event, Outcome},
     exit::{Exit, Stop},
+    lock::{self, Insistence, Lock},
     place::Files,
-    plan::Plan,
+    plan::{Plan, Verbose},
     rollout::{self, Crew},
 };
 
@@ -16,7 +17,7 @@ use crate::{
 pub fn plan(context: &mut Context, args: &PlanArgs) -> Result<Exit, Stop> {
     let plan = context.dry_plan(&args.planning)?;
     let text = match args.format {
-        PlanFormat::Text => plan.to_string(),
+        PlanFormat::Text => context.text(&plan),
         PlanFormat::Json => format!("{}\n", serde_json::to_string_pretty(&plan).unwrap_or_default()),
     };
     say(&mut stdout(), &text);
@@ -27,10 +28,12 @@ pub fn plan(context: &mut Context, args: &PlanArgs) -> Result<Exit, Stop> {
 pub fn up(context: &mut Context, args: &UpArgs) -> Result<Exit, Stop> {
     if context.flags.dry_run {
         let plan = context.dry_plan(&args.planning)?;
-        say(&mut stdout(), &plan.to_string());
+        say(&mut stdout(), &context.text(&plan));
         return Ok(if plan.refused() { Exit::Refused } else { Exit::Done });
     }
-    let mut ready = context.ready(&args.planning, false)?;
+    let model = context.load(&args.planning)?;
+    let _lock = context.lock(&model.project, args)?;
+    let mut ready = context.ready(model, &args.planning, false)?;
     context.preflight(&mut ready.plan)?;
     if ready.plan.refused() {
         return Err(refusal(&ready.plan, &context.files));
@@ -44,8 +47,24 @@ impl Context {
         self.sink.on(self.began.elapsed(), &event);
     }
 
+    fn lock(&self, project: &str, args: &UpArgs) -> Result<Lock<'_>, Stop> {
+        let insistence = Insistence { wait: args.wait_lock.unwrap_or_default(), by_force: args.break_lock };
+        lock::acquire(&self.docker, project, insistence, |time| {
+            self.bell.wait(self.bell.heard(), time);
+            !self.interrupt.requested()
+        })
+    }
+
+    fn text(&self, plan: &Plan) -> String {
+        match self.flags.verbose {
+            true => Verbose(plan).to_string(),
+            false => plan.to_string(),
+        }
+    }
+
     fn dry_plan(&mut self, planning: &Planning) -> Result<Plan, Stop> {
-        let mut plan = self.ready(planning, true)?.plan;
+        let model = self.load(planning)?;
+        let mut plan = self.ready(model, planning, true)?.plan;
         self.preflight(&mut plan)?;
         Ok(plan)
     }

@@ -95,6 +95,43 @@ impl Docker {
         self.on_ids(&["update", &format!("--restart={policy}")], ids, QUICK)
     }
 
+    /// Creates a volume with these labels; one that is there already stays as it is.
+    pub fn create_volume(&self, name: &str, labels: &[String]) -> Result<(), CallError> {
+        let mut args = vec!["volume", "create"];
+        labels.iter().for_each(|label| args.extend(["--label", label]));
+        args.push(name);
+        self.runner.run(&self.call(args, QUICK)).map(drop)
+    }
+
+    /// The labels of a volume, if it exists.
+    pub fn volume_labels(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, CallError> {
+        let call = self.call(["volume", "inspect", "--format", "{{json .Labels}}", name], QUICK);
+        let answer = self.runner.answer(&call)?;
+        if answer.code != 0 && is_missing_volume(&answer.stderr) {
+            return Ok(None);
+        }
+        let text = if answer.code == 0 { answer.stdout } else { self.runner.run(&call)? };
+        let labels: Option<_> = serde_json::from_str(&text).map_err(|error| garbage(&call, error))?;
+        Ok(Some(labels.unwrap_or_default()))
+    }
+
+    /// Removes a volume, if it exists.
+    pub fn remove_volume(&self, name: &str) -> Result<(), CallError> {
+        let call = self.call(["volume", "rm", name], QUICK);
+        let answer = self.runner.answer(&call)?;
+        match answer.code == 0 || is_missing_volume(&answer.stderr) {
+            true => Ok(()),
+            false => self.runner.run(&call).map(drop),
+        }
+    }
+
+    /// The same, also after a second interrupt has ended everything else.
+    pub fn remove_volume_at_the_end(&self, name: &str) -> Result<(), CallError> {
+        let mut call = self.call(["volume", "rm", name], LAST_WORDS);
+        call.last = true;
+        self.runner.answer(&call).map(drop)
+    }
+
     fn on_ids(&self, verb: &[&str], ids: &[String], limit: Duration) -> Result<(), CallError> {
         if ids.is_empty() {
             return Ok(());
@@ -155,6 +192,13 @@ impl Docker {
         Listener::start(&self.runner, &self.call(args, QUICK), on_event)
     }
 }
+
+fn is_missing_volume(stderr: &str) -> bool {
+    stderr.to_ascii_lowercase().contains("no such volume")
+}
+
+/// What the very last call may take.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

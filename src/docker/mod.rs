@@ -66,7 +66,7 @@ impl Docker {
     {
         let mut all = self.globals.clone();
         all.extend(args.into_iter().map(Into::into));
-        Call { args: all, deadline, stdin: None, env: vec![], cancellable: false }
+        Call { args: all, deadline, stdin: None, env: vec![], cancellable: false, last: false }
     }
 }
 

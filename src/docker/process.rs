@@ -28,6 +28,8 @@ pub struct Call {
     pub env: Vec<(String, String)>,
     /// A first interrupt ends it, because nothing is lost by that (a build, a pull).
     pub cancellable: bool,
+    /// Runs even after a second interrupt.
+    pub last: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -190,7 +192,7 @@ impl Runner {
     }
 
     fn was_ended(&self, call: &Call) -> bool {
-        self.closed.load(Ordering::SeqCst) || (call.cancellable && self.cancelled.load(Ordering::SeqCst))
+        (self.closed.load(Ordering::SeqCst) && !call.last) || (call.cancellable && self.cancelled.load(Ordering::SeqCst))
     }
 
     fn refuse_when_closed(&self, call: &Call) -> Result<(), CallError> {

@@ -127,6 +127,24 @@ impl Settings {
         s
     }
 
+    /// Every key as it applies, written as the file would have it, and where it came from.
+    pub fn explained(&self) -> Vec<(&'static str, String, Source)> {
+        let shown = |key: &str| match key {
+            "strategy" => word(&self.strategy),
+            "parallelism" => self.parallelism.to_string(),
+            "delay" => duration::show(self.delay),
+            "order" => word(&self.order),
+            "failure_action" => word(&self.failure_action),
+            "max_failure_ratio" => self.max_failure_ratio.to_string(),
+            "monitor" => duration::show(self.monitor),
+            "wait_timeout" => self.wait_timeout.map_or("from the healthcheck".to_owned(), duration::show),
+            "settle" => duration::show(self.settle),
+            "drain_timeout" => duration::show(self.drain_timeout),
+            _ => unreachable!("{key} is not in the list of keys"),
+        };
+        KEYS.iter().map(|key| (*key, shown(key), self.sources[key])).collect()
+    }
+
     fn apply(&mut self, source: Source, layer: &Layer) {
         let sources = &mut self.sources;
         macro_rules! take {
@@ -227,6 +245,11 @@ impl Layer {
         }
         Ok(())
     }
+}
+
+/// The word that the file uses for an enum's value.
+fn word(value: &impl Serialize) -> String {
+    serde_yaml::to_string(value).unwrap_or_default().trim().to_owned()
 }
 
 fn bad(path: &[&str], problem: &str) -> BadSetting {

@@ -7,6 +7,8 @@ mod service;
 mod steps;
 mod text;
 
+pub use text::Verbose;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -65,7 +67,7 @@ pub struct ServicePlan {
     /// Services of this plan that must be done before this one begins.
     pub after: Vec<String>,
     pub steps: Vec<Step>,
-    #[serde(skip)]
+    #[serde(serialize_with = "settings_with_sources")]
     pub settings: Settings,
 }
 
@@ -108,6 +110,18 @@ pub enum Step {
     Remove { containers: Vec<ContainerRef> },
     /// `up -d` without `--no-recreate`: Compose stops the old before it starts the new.
     Recreate { old: Vec<ContainerRef> },
+}
+
+/// Each key with its value and source, as `plan --verbose` shows them.
+fn settings_with_sources<S: serde::Serializer>(settings: &Settings, s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Setting {
+        value: String,
+        source: String,
+    }
+    s.collect_map(
+        settings.explained().into_iter().map(|(key, value, source)| (key, Setting { value, source: source.to_string() })),
+    )
 }
 
 impl Plan {

@@ -23,6 +23,22 @@ impl fmt::Display for Plan {
     }
 }
 
+/// The plan with every setting and its source below each service that changes.
+pub struct Verbose<'a>(pub &'a Plan);
+
+impl fmt::Display for Verbose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        for service in self.0.services.iter().filter(|service| !service.steps.is_empty()) {
+            writeln!(f, "Settings of {}", service.service)?;
+            for (key, value, source) in service.settings.explained() {
+                writeln!(f, "  {key:17}  {value:20}  {source}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn write_service(f: &mut fmt::Formatter<'_>, plan: &ServicePlan, width: usize) -> fmt::Result {
     writeln!(f, "  {:width$}  {:9}  {}", plan.service, plan.verdict.word(), plan.reason)?;
     let indent = " ".repeat(width + 4);
