@@ -9,6 +9,7 @@ pub mod docker;
 pub mod duration;
 pub mod event;
 pub mod exit;
+pub mod haproxy;
 pub mod health;
 mod interrupt;
 pub mod place;

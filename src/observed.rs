@@ -18,6 +18,10 @@ pub struct Container {
     pub config_hash: String,
     /// The image ID that Compose started it from.
     pub image_id: String,
+    /// The image reference it was created with.
+    pub image: String,
+    /// What runs as its first process.
+    pub program: String,
     pub state: State,
     pub health: Option<Health>,
     pub healthcheck: Option<Healthcheck>,
@@ -154,6 +158,8 @@ fn container(raw: raw::Container) -> Container {
         number: label(NUMBER_LABEL).parse().unwrap_or(0),
         config_hash: label(HASH_LABEL),
         image_id: if image.is_empty() { raw.image } else { image },
+        image: raw.config.image,
+        program: raw.path,
         state: state(&raw.state.status),
         health: raw.state.health.and_then(health),
         healthcheck: raw.config.healthcheck.and_then(healthcheck),
@@ -240,6 +246,8 @@ mod raw {
         #[serde(default)]
         pub image: String,
         #[serde(default)]
+        pub path: String,
+        #[serde(default)]
         pub restart_count: u64,
         pub state: State,
         pub config: Config,
@@ -304,6 +312,8 @@ mod raw {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     pub struct Config {
+        #[serde(default)]
+        pub image: String,
         #[serde(default, deserialize_with = "or_default")]
         pub labels: BTreeMap<String, String>,
         pub healthcheck: Option<Healthcheck>,

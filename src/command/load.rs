@@ -95,6 +95,7 @@ fn overrides(planning: &Planning) -> crate::model::Overrides {
             monitor: planning.monitor,
             wait_timeout: planning.wait_timeout,
             settle: planning.settle,
+            drain: None,
             drain_timeout: planning.drain_timeout,
         },
     }

@@ -179,6 +179,16 @@ impl Docker {
         self.runner.run(&call).map(drop)
     }
 
+    /// Runs a shell script inside a container and returns what it prints.
+    ///
+    /// # Errors
+    /// No shell in the image, or the script's own failure.
+    pub fn exec_shell(&self, id: &str, script: &str, args: &[&str]) -> Result<String, CallError> {
+        let words = ["exec", id, "sh", "-c", script, "zdd"].into_iter().chain(args.iter().copied());
+        let call = self.call(words, QUICK);
+        self.runner.run(&call).map_err(|error| CallError { call: format!("docker exec {id} sh"), ..error })
+    }
+
     /// Rings for every event that can change a container's fitness, until the listener is dropped.
     pub fn listen(&self, on_event: impl Fn() + Send + 'static) -> Result<Listener, CallError> {
         let mut args = vec!["events", "--format", "{{.ID}} {{.Status}}", "--filter", "type=container"];

@@ -1,6 +1,7 @@
 //! What is wanted: the project as Compose resolved it, validated, with every default decided.
 
 pub mod compose;
+pub mod drain;
 pub mod hazard;
 pub mod settings;
 
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::duration;
 
 pub use self::compose::Hook;
+pub use self::drain::{Drain, Until};
 pub use self::hazard::Hazard;
 pub use self::settings::{Layer, Settings, Source};
 

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::Serialize;
 use serde_yaml::Value;
 
+use super::Drain;
 use crate::duration;
 
 /// Whether two generations of a service may run side by side.
@@ -69,6 +70,7 @@ pub struct Layer {
     pub monitor: Option<Duration>,
     pub wait_timeout: Option<Duration>,
     pub settle: Option<Duration>,
+    pub drain: Option<Drain>,
     pub drain_timeout: Option<Duration>,
 }
 
@@ -90,6 +92,8 @@ pub struct Settings {
     pub wait_timeout: Option<Duration>,
     /// Time between healthy and the first drain or stop, for a proxy to pick the new ones up.
     pub settle: Duration,
+    /// How old containers leave the proxy.
+    pub drain: Drain,
     /// The longest that draining one batch may take.
     pub drain_timeout: Duration,
     /// Where each key came from, by its name in `x-zdd`.
@@ -139,6 +143,7 @@ impl Settings {
             "monitor" => duration::show(self.monitor),
             "wait_timeout" => self.wait_timeout.map_or("from the healthcheck".to_owned(), duration::show),
             "settle" => duration::show(self.settle),
+            "drain" => self.drain.to_string(),
             "drain_timeout" => duration::show(self.drain_timeout),
             _ => unreachable!("{key} is not in the list of keys"),
         };
@@ -149,14 +154,14 @@ impl Settings {
         let sources = &mut self.sources;
         macro_rules! take {
             ($($key:ident),*) => {$(
-                if let Some(value) = layer.$key {
+                if let Some(value) = layer.$key.clone() {
                     self.$key = value.into();
                     sources.insert(stringify!($key), source);
                 }
             )*};
         }
         take!(strategy, parallelism, delay, order, failure_action, max_failure_ratio);
-        take!(monitor, wait_timeout, settle, drain_timeout);
+        take!(monitor, wait_timeout, settle, drain, drain_timeout);
     }
 }
 
@@ -172,6 +177,7 @@ impl Default for Settings {
             monitor: DEFAULT_MONITOR,
             wait_timeout: None,
             settle: Duration::ZERO,
+            drain: Drain::default(),
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             sources: KEYS.iter().map(|key| (*key, Source::Default)).collect(),
         }
@@ -188,6 +194,7 @@ const KEYS: &[&str] = &[
     "monitor",
     "wait_timeout",
     "settle",
+    "drain",
     "drain_timeout",
 ];
 
@@ -240,6 +247,7 @@ impl Layer {
             "monitor" => self.monitor = Some(time(value, path)?),
             "wait_timeout" => self.wait_timeout = Some(time(value, path)?),
             "settle" => self.settle = Some(time(value, path)?),
+            "drain" => self.drain = Some(Drain::from_yaml(value, path)?),
             "drain_timeout" => self.drain_timeout = Some(time(value, path)?),
             _ => unreachable!("{key} is not in the list of keys"),
         }
@@ -252,12 +260,12 @@ fn word(value: &impl Serialize) -> String {
     serde_yaml::to_string(value).unwrap_or_default().trim().to_owned()
 }
 
-fn bad(path: &[&str], problem: &str) -> BadSetting {
+pub(super) fn bad(path: &[&str], problem: &str) -> BadSetting {
     BadSetting { path: path.iter().map(|key| key.to_string()).collect(), problem: problem.to_owned() }
 }
 
 /// A scalar as it was written.
-fn show(value: &Value) -> String {
+pub(super) fn show(value: &Value) -> String {
     let text = serde_yaml::to_string(value).unwrap_or_default();
     text.trim().trim_matches('\'').to_owned()
 }
@@ -292,7 +300,7 @@ fn count(value: &Value, path: &[&str]) -> Result<u32, BadSetting> {
     })
 }
 
-fn time(value: &Value, path: &[&str]) -> Result<Duration, BadSetting> {
+pub(super) fn time(value: &Value, path: &[&str]) -> Result<Duration, BadSetting> {
     let text = value.as_str().map_or_else(|| show(value), str::to_owned);
     duration::parse(&text).map_err(|problem| bad(path, &problem))
 }

@@ -3,10 +3,12 @@
 //! A plan is data. Its text is what `docker zdd plan` prints, what the tests compare, and exactly what
 //! `rollout` carries out.
 
+mod drain;
 mod service;
 mod steps;
 mod text;
 
+pub use drain::Means;
 pub use text::Verbose;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +69,8 @@ pub struct ServicePlan {
     /// Services of this plan that must be done before this one begins.
     pub after: Vec<String>,
     pub steps: Vec<Step>,
+    /// How old containers leave the proxy.
+    pub means: Means,
     #[serde(serialize_with = "settings_with_sources")]
     pub settings: Settings,
 }
@@ -166,6 +170,11 @@ pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
             true => service::plan(service, &situation, request),
             false => service::plan_dependency(service, &situation),
         };
+        let (means, note) = drain::choose(name, &service.settings.drain, observed);
+        if plan.steps.iter().any(|step| matches!(step, Step::Drain { .. })) {
+            plan.notes.extend(note);
+        }
+        plan.means = means;
         plan.after = service.depends_on.iter().map(|d| d.service.clone()).filter(|d| scope.all.contains(d)).collect();
         services.push(plan);
     }

@@ -181,6 +181,7 @@ fn verdict(service: &Service, verdict: Verdict, reason: &str) -> ServicePlan {
         notes: vec![],
         after: vec![],
         steps: vec![],
+        means: super::Means::Nothing,
         settings: service.settings.clone(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Plan, Refusal, ServicePlan, Start, Step, service::count};
+use super::{Means, Plan, Refusal, ServicePlan, Start, Step, service::count};
 use crate::{duration, event::ContainerRef};
 
 impl fmt::Display for Plan {
@@ -77,7 +77,7 @@ impl fmt::Display for Described<'_> {
             Step::Start { count: n, scale, how, .. } => write_start(f, *n, *scale, *how),
             Step::Gate { also, .. } => self.write_gate(f, also),
             Step::Settle { seconds } => write!(f, "give the proxy {} to pick them up", time(*seconds)),
-            Step::Drain { containers, .. } => write!(f, "drain {}", names(containers)),
+            Step::Drain { containers, .. } => self.write_drain(f, containers),
             Step::Stop { containers, .. } => write!(f, "stop {} (undo: start again)", names(containers)),
             Step::Remove { containers } => write!(f, "remove {}", names(containers)),
             Step::Recreate { old } => {
@@ -88,6 +88,17 @@ impl fmt::Display for Described<'_> {
 }
 
 impl Described<'_> {
+    fn write_drain(&self, f: &mut fmt::Formatter<'_>, containers: &[ContainerRef]) -> fmt::Result {
+        write!(f, "drain {}", names(containers))?;
+        match &self.plan.means {
+            Means::Nothing => {}
+            Means::Unhealthy => f.write_str(" until Docker calls it unhealthy")?,
+            Means::Haproxy { proxies, .. } => write!(f, " through HAProxy in {}", names(proxies))?,
+        }
+        let plus = self.plan.settings.drain.plus;
+        if plus.is_zero() { Ok(()) } else { write!(f, ", then {}", duration::show(plus)) }
+    }
+
     fn write_gate(&self, f: &mut fmt::Formatter<'_>, also: &[ContainerRef]) -> fmt::Result {
         let settings = &self.plan.settings;
         let monitor = duration::show(settings.monitor);

@@ -41,6 +41,7 @@ impl Run<'_> {
                 }
             }
         }
+        self.join_proxy(&watched);
         self.proven = Some(Instant::now());
         self.downtime = self.down_since.map(|since| since.elapsed());
         watched.iter().for_each(|container| self.tell(container, Generation::New, Phase::Ready));

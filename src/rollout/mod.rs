@@ -1,6 +1,7 @@
 //! Performs a plan: every service on its own thread, each waiting for what it depends on. Decides nothing but
 //! when to abort and undo.
 
+mod drain;
 mod gate;
 mod retire;
 mod service;

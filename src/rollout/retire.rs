@@ -7,6 +7,7 @@ use crate::{
     docker::{CallError, Problem},
     event::{ContainerRef, Generation, Phase},
     model::Hook,
+    plan::Means,
     observed::{Container, RestartPolicy, State},
 };
 
@@ -17,12 +18,13 @@ impl Run<'_> {
     /// Lets old containers finish: their `pre_stop` hooks run side by side.
     pub(super) fn drain(&mut self, batch: u32, containers: &[ContainerRef]) -> Result<(), Halt> {
         self.stopped_batches.insert(batch);
-        let containers = self.spared(containers);
+        let containers = self.spared(containers).to_vec();
         thread::scope(|scope| {
-            for container in containers {
+            for container in &containers {
                 scope.spawn(|| self.pre_stop(container));
             }
         });
+        self.leave_proxy(&containers, Generation::Old);
         Ok(())
     }
 
@@ -74,7 +76,9 @@ impl Run<'_> {
             .collect();
         // Remembered before it happens: an undo must know of a stop that failed half way.
         self.retired.extend(retired);
-        Ok(self.stop(&going, Generation::Old)?)
+        self.stop(&going, Generation::Old)?;
+        self.give_slots_back(true);
+        Ok(())
     }
 
     /// Stops containers so that an engine restart does not bring them back.
@@ -125,11 +129,16 @@ impl Run<'_> {
     }
 
     /// Stops and removes new containers that are not wanted after all.
-    pub(super) fn discard(&self, containers: &[ContainerRef]) -> Result<(), CallError> {
+    pub(super) fn discard(&mut self, containers: &[ContainerRef]) -> Result<(), CallError> {
         if containers.is_empty() {
             return Ok(());
         }
+        // A container may be in the proxy's pool before its gate has decided.
+        if self.plan.means != Means::Unhealthy {
+            self.leave_proxy(containers, Generation::New);
+        }
         self.stop(containers, Generation::New)?;
+        self.give_slots_back(true);
         self.remove_now(containers, Generation::New)
     }
 }

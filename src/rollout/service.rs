@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Crew, ServiceResult};
+use super::{Crew, ServiceResult, drain::Slot};
 use crate::{
     docker::CallError,
     event::{ContainerRef, Event, Failure, Generation, Outcome, Phase},
@@ -58,6 +58,8 @@ pub(super) struct Run<'a> {
     pub forgiven: Vec<ContainerRef>,
     /// Batches whose old containers are gone: there is no way back within them but a full undo.
     pub stopped_batches: BTreeSet<u32>,
+    /// Slots of HAProxy that this run has set to drain.
+    pub slots: Vec<Slot>,
     /// When the gate last saw every new container ready.
     pub proven: Option<Instant>,
     /// When Compose was told to stop the old containers of a recreated service.
@@ -70,6 +72,7 @@ pub(super) fn roll(crew: &Crew, plan: &ServicePlan) -> ServiceResult {
     let began = Instant::now();
     let mut run = Run::new(crew, plan);
     run.emit_begin();
+    run.heal_proxies();
     let (outcome, failure) = match run.steps() {
         Ok(()) if run.lost > 0 => (Outcome::Partial, None),
         Ok(()) => (Outcome::Done, None),
@@ -99,6 +102,7 @@ impl<'a> Run<'a> {
             kept: vec![],
             forgiven: vec![],
             stopped_batches: BTreeSet::new(),
+            slots: vec![],
             proven: None,
             down_since: None,
             downtime: None,
@@ -154,6 +158,8 @@ impl<'a> Run<'a> {
     }
 
     fn fail(&mut self, failure: &Failure) -> Outcome {
+        // Drained but not stopped: they go on serving.
+        self.give_slots_back(false);
         let recreated = self.down_since.is_some();
         let paused = self.service.settings.failure_action == FailureAction::Pause && !recreated;
         self.refused(failure, !paused && !recreated);
