@@ -186,7 +186,7 @@ impl Docker {
     pub fn exec_shell(&self, id: &str, script: &str, args: &[&str]) -> Result<String, CallError> {
         let words = ["exec", id, "sh", "-c", script, "zdd"].into_iter().chain(args.iter().copied());
         let call = self.call(words, QUICK);
-        self.runner.run(&call).map_err(|error| CallError { call: format!("docker exec {id} sh"), ..error })
+        self.runner.run(&call).map_err(|error| CallError { call: format!("docker exec {} sh", id.get(..12).unwrap_or(id)), ..error })
     }
 
     /// Rings for every event that can change a container's fitness, until the listener is dropped.

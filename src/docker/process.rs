@@ -143,7 +143,11 @@ impl Runner {
         let answer = self.answer(call)?;
         match answer.code {
             0 => Ok(answer.stdout),
-            code => Err(error(call, Problem::Failed { code, stderr: tail(&answer.stderr) })),
+            code => {
+                // `docker exec` reports a program that it cannot start on standard output.
+                let said = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
+                Err(error(call, Problem::Failed { code, stderr: tail(said) }))
+            }
         }
     }
 

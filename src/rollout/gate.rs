@@ -43,7 +43,9 @@ impl Run<'_> {
         }
         self.join_proxy(&watched);
         self.proven = Some(Instant::now());
-        self.downtime = self.down_since.map(|since| since.elapsed());
+        if self.crew.docker.inspect(&ids(&watched))?.iter().any(|reading| reading.health.is_some()) {
+            self.downtime = self.down_since.map(|since| since.elapsed());
+        }
         watched.iter().for_each(|container| self.tell(container, Generation::New, Phase::Ready));
         Ok(())
     }

@@ -113,6 +113,8 @@ impl Run<'_> {
         drop(turn);
         self.started.insert(1, new.clone());
         up?;
+        // Without a healthcheck nobody can tell when it serves; it runs from now on.
+        self.downtime = self.down_since.map(|since| since.elapsed());
         old.iter().for_each(|container| self.tell(container, Generation::Old, Phase::Removed));
         new.iter().for_each(|container| self.tell(container, Generation::New, Phase::Started));
         Ok(())

@@ -216,6 +216,6 @@ pub fn plain_app(extra: &str) -> String {
 /// HAProxy in front of `app`, published on `port`.
 pub fn behind_haproxy(port: u16, app: &str) -> String {
     format!(
-        "services:\n{app}\n  lb:\n    image: {HAPROXY}\n    ports: [\"127.0.0.1:{port}:80\"]\n    volumes: [\"./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro\"]\n"
+        "services:\n{app}\n  lb:\n    image: {HAPROXY}\n    ports: [\"127.0.0.1:{port}:80\"]\n    volumes: [\"./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro\"]\n    environment: {{STATS_PASSWORD: stats}}\n    x-zdd: {{monitor: 500ms}}\n"
     )
 }
