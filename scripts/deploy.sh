@@ -30,9 +30,10 @@ docker zdd --project-name "$APP_NAME" up --build \
     --monitor "${DEPLOYMENT_TIME}s" \
     "$@" "$APP_CONTAINERS_NAME"
 
-others=$(docker compose --project-name "$APP_NAME" config --services | grep -vxF "$APP_CONTAINERS_NAME" || true)
-running=$(docker compose --project-name "$APP_NAME" ps --all --services)
-missing=$(grep -vxF "$running" <<<"$others" || true)
+compose() { docker --log-level error compose --project-name "$APP_NAME" "$@"; }
+others=$(compose config --services | grep -vxF "$APP_CONTAINERS_NAME" || true)
+present=$(compose ps --all --services)
+missing=$(grep -vxF "$present" <<<"$others" || true)
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # a word for each service
     docker zdd --project-name "$APP_NAME" up --no-deps "$@" $missing

@@ -47,17 +47,25 @@ pub enum Phase {
     /// The gate let it pass.
     Ready,
     /// The gate refused it.
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
     /// Asked to leave the proxy before the stop; `how` says by what means.
-    Draining { how: String },
+    Draining {
+        how: String,
+    },
     /// No longer gets requests, or the deadline passed: `note` says which when it was not clean.
-    Drained { note: Option<String> },
+    Drained {
+        note: Option<String>,
+    },
     /// `docker stop` was called; the engine kills it after `grace`.
     Stopping {
         #[serde(rename = "grace_seconds", serialize_with = "seconds")]
         grace: Duration,
     },
-    Stopped { exit_code: i64 },
+    Stopped {
+        exit_code: i64,
+    },
     /// A stopped old container is started again by an undo.
     Restoring,
     Restored,
@@ -135,19 +143,39 @@ pub struct PlannedService {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    Building { services: Vec<String> },
-    Pulling { services: Vec<String> },
+    Building {
+        services: Vec<String>,
+    },
+    Pulling {
+        services: Vec<String>,
+    },
     /// A line that `docker compose build` or `pull` printed.
-    Output { line: String },
+    Output {
+        line: String,
+    },
     /// Images are there; `took` covers pulling and building together.
     Prepared {
         #[serde(rename = "seconds", serialize_with = "seconds")]
         took: Duration,
     },
-    Planned { project: String, services: Vec<PlannedService> },
-    ServiceBegin { service: String, verdict: Verdict, replicas: u32, batches: u32 },
+    Planned {
+        project: String,
+        services: Vec<PlannedService>,
+    },
+    ServiceBegin {
+        service: String,
+        verdict: Verdict,
+        replicas: u32,
+        batches: u32,
+    },
     /// `number` counts from 1.
-    Batch { service: String, number: u32, of: u32, start: u32, retire: u32 },
+    Batch {
+        service: String,
+        number: u32,
+        of: u32,
+        start: u32,
+        retire: u32,
+    },
     Container {
         service: String,
         container: ContainerRef,
@@ -162,12 +190,28 @@ pub enum Event {
         time: Duration,
     },
     /// A lifecycle hook (`pre_start`, `post_start`, `pre_stop`) begins; it may take minutes.
-    HookBegin { service: String, container: Option<ContainerRef>, hook: String },
+    HookBegin {
+        service: String,
+        container: Option<ContainerRef>,
+        hook: String,
+    },
     /// It has run; `error` when it failed.
-    Hook { service: String, container: Option<ContainerRef>, hook: String, error: Option<String> },
-    Warning { service: Option<String>, message: String },
+    Hook {
+        service: String,
+        container: Option<ContainerRef>,
+        hook: String,
+        error: Option<String>,
+    },
+    Warning {
+        service: Option<String>,
+        message: String,
+    },
     /// The new version failed. `undo`: the way back begins; otherwise `failure_action` says to leave it so.
-    Refused { service: String, failure: Failure, undo: bool },
+    Refused {
+        service: String,
+        failure: Failure,
+        undo: bool,
+    },
     ServiceEnd {
         service: String,
         outcome: Outcome,
@@ -177,7 +221,9 @@ pub enum Event {
         took: Duration,
     },
     /// First (1) or second (2) Ctrl-C, SIGTERM, SIGHUP or closed plugin socket.
-    Interrupt { count: u8 },
+    Interrupt {
+        count: u8,
+    },
     /// Last event of every run. `message` is one sentence: what happened and what serves now;
     /// `hint` the next command, if there is one.
     End {

@@ -44,7 +44,9 @@ pub fn parse(answer: &str) -> Vec<Server> {
 /// `be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …` (version 1 of the format).
 fn server(line: &str) -> Option<Server> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let [id, backend, server_id, name, address, op_state, admin_state, ..] = fields.as_slice() else { return None };
+    let [id, backend, server_id, name, address, op_state, admin_state, ..] = fields.as_slice() else {
+        return None;
+    };
     id.parse::<u32>().ok()?;
     server_id.parse::<u32>().ok()?;
     let op_state: u32 = op_state.parse().ok()?;

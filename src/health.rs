@@ -32,12 +32,26 @@ pub enum Judgement {
 /// Why a new container was refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Why {
-    Exited { code: i64, oom: bool, error: String },
-    Restarting { times: u64, code: i64 },
-    Unhealthy { probes: u64 },
-    Deadline { after: Duration, healthy_late: bool },
+    Exited {
+        code: i64,
+        oom: bool,
+        error: String,
+    },
+    Restarting {
+        times: u64,
+        code: i64,
+    },
+    Unhealthy {
+        probes: u64,
+    },
+    Deadline {
+        after: Duration,
+        healthy_late: bool,
+    },
     Paused,
-    NeverStarted { error: String },
+    NeverStarted {
+        error: String,
+    },
     /// Removed by somebody else while the gate waited.
     Gone,
 }
@@ -86,12 +100,13 @@ impl Gate {
         })
     }
 
-    /// Judges one reading, `elapsed` after the container was started and was first seen.
+    /// Judges one reading, `elapsed` after the container was started and was first seen. `restarts_before` is
+    /// the engine's restart count when the watch began: 0 for a new container, but an old one has a past.
     ///
     /// Rules in order: a crash is a failure, whatever its health; unhealthy is a failure; healthy passes;
     /// without a healthcheck, the monitor window passed in one piece passes; otherwise wait to the deadline.
-    pub fn judge(&self, container: &Container, elapsed: Duration) -> Judgement {
-        if let Some(verdict) = self.judge_state(container) {
+    pub fn judge(&self, container: &Container, restarts_before: u64, elapsed: Duration) -> Judgement {
+        if let Some(verdict) = self.judge_state(container, restarts_before) {
             return verdict;
         }
         let limit = self.deadline_for(container);
@@ -108,7 +123,7 @@ impl Gate {
         }
     }
 
-    fn judge_state(&self, c: &Container) -> Option<Judgement> {
+    fn judge_state(&self, c: &Container, restarts_before: u64) -> Option<Judgement> {
         let fail = |why| Some(Judgement::Fail(why));
         match c.state {
             State::Exited if self.one_shot && c.exit_code == 0 => Some(Judgement::Pass),
@@ -116,12 +131,14 @@ impl Gate {
                 fail(Why::Exited { code: c.exit_code, oom: c.oom_killed, error: c.error.clone() })
             }
             State::Restarting => fail(Why::Restarting { times: c.restart_count, code: c.exit_code }),
-            State::Running if c.restart_count > 0 => {
-                fail(Why::Restarting { times: c.restart_count, code: c.exit_code })
+            State::Running if c.restart_count > restarts_before => {
+                fail(Why::Restarting { times: c.restart_count - restarts_before, code: c.exit_code })
             }
             State::Paused => fail(Why::Paused),
             State::Created => fail(Why::NeverStarted { error: c.error.clone() }),
-            State::Running if c.oom_killed => fail(Why::Exited { code: c.exit_code, oom: true, error: String::new() }),
+            State::Running if c.oom_killed => {
+                fail(Why::Exited { code: c.exit_code, oom: true, error: String::new() })
+            }
             State::Running => None,
         }
     }

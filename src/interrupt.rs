@@ -6,10 +6,7 @@
 
 use std::{
     io::Read,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixStream},
-    },
+    os::unix::net::UnixStream,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, Ordering},
@@ -44,7 +41,10 @@ impl Interrupt {
     ///
     /// # Errors
     /// The signal handlers cannot be installed.
-    pub fn listen(socket: Option<&str>, changed: impl Fn(Urgency) + Send + Sync + 'static) -> Result<Arc<Interrupt>> {
+    pub fn listen(
+        socket: Option<&str>,
+        changed: impl Fn(Urgency) + Send + Sync + 'static,
+    ) -> Result<Arc<Interrupt>> {
         let interrupt = Arc::new(Interrupt::default());
         let changed = Arc::new(changed);
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
@@ -96,7 +96,19 @@ impl Interrupt {
 /// A missing or dead socket is no reason to fail: older CLIs have none.
 fn connect(name: &str) -> Option<UnixStream> {
     match name.strip_prefix('@') {
-        Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).ok()?).ok(),
+        Some(name) => connect_abstract(name),
         None => UnixStream::connect(name).ok(),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn connect_abstract(name: &str) -> Option<UnixStream> {
+    use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};
+    UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).ok()?).ok()
+}
+
+/// Elsewhere docker names a path.
+#[cfg(not(target_os = "linux"))]
+fn connect_abstract(_name: &str) -> Option<UnixStream> {
+    None
 }

@@ -44,7 +44,8 @@ impl Owner {
         let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
         Owner {
             mark: format!("{pid}-{}", now.as_nanos()),
-            user: std::env::var("USER").unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw())),
+            user: std::env::var("USER")
+                .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw())),
             host: read("/proc/sys/kernel/hostname"),
             boot: read("/proc/sys/kernel/random/boot_id"),
             pid_namespace: link.to_string_lossy().into_owned(),
@@ -85,7 +86,8 @@ impl Owner {
     /// Whether `here` can know that the owner no longer runs: same boot, same process numbers, and no such
     /// process, or another one under its number. `start_of` looks a process up.
     pub fn is_dead(&self, here: &Owner, start_of: impl Fn(u32) -> Option<String>) -> bool {
-        let comparable = !self.boot.is_empty() && self.boot == here.boot && self.pid_namespace == here.pid_namespace;
+        let comparable =
+            !self.boot.is_empty() && self.boot == here.boot && self.pid_namespace == here.pid_namespace;
         comparable && start_of(self.pid).is_none_or(|started| started != self.started)
     }
 
@@ -112,7 +114,8 @@ fn clock(seconds: u64) -> String {
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
 }
@@ -230,7 +233,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let pairs = owner().labels().into_iter();
-        let labels = pairs.map(|label| label.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap());
+        let labels =
+            pairs.map(|label| label.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap());
         assert_eq!(Owner::from_labels(&labels.collect()), owner());
     }
 

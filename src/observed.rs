@@ -171,7 +171,12 @@ fn container(raw: raw::Container) -> Container {
         started_at: raw.state.started_at,
         grace: raw.config.stop_timeout.map_or(DEFAULT_GRACE, |s| Duration::from_secs(s.max(0) as u64)),
         addresses: raw.network_settings.networks.into_iter().map(|(k, v)| (k, v.ip_address)).collect(),
-        anonymous_volumes: raw.mounts.into_iter().filter(raw::Mount::is_anonymous).map(|m| m.destination).collect(),
+        anonymous_volumes: raw
+            .mounts
+            .into_iter()
+            .filter(raw::Mount::is_anonymous)
+            .map(|m| m.destination)
+            .collect(),
         id: raw.id,
         name: raw.name.trim_start_matches('/').to_owned(),
         labels: raw.config.labels,
@@ -199,7 +204,11 @@ fn health(raw: raw::Health) -> Option<Health> {
         _ => return None,
     };
     let output = raw.log.unwrap_or_default().pop().map(|probe| probe.output.trim().to_owned());
-    Some(Health { status, failing_streak: raw.failing_streak, output: output.filter(|text| !text.is_empty()) })
+    Some(Health {
+        status,
+        failing_streak: raw.failing_streak,
+        output: output.filter(|text| !text.is_empty()),
+    })
 }
 
 fn healthcheck(raw: raw::Healthcheck) -> Option<Healthcheck> {
@@ -273,7 +282,9 @@ mod raw {
     impl Mount {
         /// The engine names an anonymous volume with 64 hexadecimal digits.
         pub fn is_anonymous(&self) -> bool {
-            self.r#type == "volume" && self.name.len() == 64 && self.name.bytes().all(|b| b.is_ascii_hexdigit())
+            self.r#type == "volume"
+                && self.name.len() == 64
+                && self.name.bytes().all(|b| b.is_ascii_hexdigit())
         }
     }
 

@@ -45,9 +45,9 @@ fn line_of(text: &str, path: &[&str]) -> Option<usize> {
 /// What follows `key:` at the start of a line.
 fn after_key<'a>(content: &'a str, key: &str) -> Option<&'a str> {
     let bare = content.strip_prefix(key);
-    let quoted = ['"', '\''].iter().find_map(|quote| {
-        content.strip_prefix(*quote)?.strip_prefix(key)?.strip_prefix(*quote)
-    });
+    let quoted = ['"', '\'']
+        .iter()
+        .find_map(|quote| content.strip_prefix(*quote)?.strip_prefix(key)?.strip_prefix(*quote));
     bare.or(quoted)?.trim_start().strip_prefix(':')
 }
 

@@ -29,7 +29,8 @@ impl Bell {
         let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         while *rings == heard {
             // An absurdly long limit is a wait without an end, in slices that a clock can hold.
-            let left = end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
+            let left =
+                end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return;
             }

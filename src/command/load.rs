@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Context;
 use crate::{
     cli::Planning,
-    docker::{CallError, Docker, Explained, Problem},
+    docker::{CallError, Docker, Explained, Problem, Version},
     exit::{Exit, Stop},
-    model::{Layer, Model, settings::{self, BadSetting}},
+    model::{
+        Layer, Model,
+        settings::{self, BadSetting},
+    },
     place::Files,
 };
 
@@ -17,10 +20,11 @@ impl Context {
     /// # Errors
     /// No usable Compose, a file that Compose refuses, a bad `x-zdd`, an unknown service. Nothing was touched.
     pub fn load(&mut self, planning: &Planning) -> Result<Model, Stop> {
-        check_compose(&self.docker)?;
+        self.compose_version = check_compose(&self.docker)?;
         let (yaml, hashes) = resolve(&self.docker, &[])?;
         let overrides = overrides(planning);
-        let model = Model::from_config(&yaml, &hashes, &overrides).map_err(|error| file_error(error, &self.files))?;
+        let model =
+            Model::from_config(&yaml, &hashes, &overrides).map_err(|error| file_error(error, &self.files))?;
         let model = match planning.services.iter().all(|name| model.services.contains_key(name)) {
             true => model,
             // Naming a service of a disabled profile enables it; an unknown one makes Compose complain.
@@ -32,7 +36,8 @@ impl Context {
 
     fn load_named(&self, plain: &Model, planning: &Planning) -> Result<Model, Stop> {
         let (yaml, hashes) = resolve(&self.docker, &planning.services)?;
-        let named = Model::from_config(&yaml, &hashes, &overrides(planning)).map_err(|error| file_error(error, &self.files))?;
+        let named = Model::from_config(&yaml, &hashes, &overrides(planning))
+            .map_err(|error| file_error(error, &self.files))?;
         let mut model = plain.clone();
         model.services.extend(named.services);
         Ok(model)
@@ -45,10 +50,12 @@ impl Context {
     }
 }
 
-fn check_compose(docker: &Docker) -> Result<(), Stop> {
+fn check_compose(docker: &Docker) -> Result<Version, Stop> {
     match docker.compose_version() {
-        Ok(version) if version < crate::docker::OLDEST_COMPOSE => Err(Explained::compose_too_old(version).into()),
-        Ok(_) => Ok(()),
+        Ok(version) if version < crate::docker::OLDEST_COMPOSE => {
+            Err(Explained::compose_too_old(version).into())
+        }
+        Ok(version) => Ok(version),
         Err(error) if error.is_interrupted() => Err(error.into()),
         Err(error) => {
             let v1 = which::which("docker-compose").is_ok();
@@ -77,8 +84,10 @@ fn compose_says(error: CallError) -> Stop {
 
 /// A bad setting is named with its place in the file, if it is written there.
 fn file_error(error: anyhow::Error, files: &Files) -> Stop {
-    let path = error.downcast_ref::<BadSetting>().map(|bad| bad.path.iter().map(String::as_str).collect::<Vec<_>>());
-    let place = path.and_then(|path| files.locate(&path)).map(|place| format!("{place}: ")).unwrap_or_default();
+    let path =
+        error.downcast_ref::<BadSetting>().map(|bad| bad.path.iter().map(String::as_str).collect::<Vec<_>>());
+    let place =
+        path.and_then(|path| files.locate(&path)).map(|place| format!("{place}: ")).unwrap_or_default();
     Stop::new(Exit::Error, format!("{place}{error:#}"))
 }
 

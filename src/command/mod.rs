@@ -17,7 +17,7 @@ use std::{
 
 use crate::{
     cli::{self, Ansi, Cli, CliError, Command, ComposeFlags, Progress},
-    docker::{Docker, Runner},
+    docker::{Docker, OLDEST_COMPOSE, Runner, Version},
     event::{Event, Sink},
     exit::{Exit, Stop},
     interrupt::{Interrupt, Urgency},
@@ -34,6 +34,7 @@ pub struct Context {
     pub bell: Arc<Bell>,
     pub began: Instant,
     pub flags: ComposeFlags,
+    pub compose_version: Version,
     /// The files' own text, only to say where something stands.
     pub files: Files,
 }
@@ -59,7 +60,8 @@ pub fn complete(docker_globals: &[OsString], words: &[OsString]) -> String {
         let docker = Docker::find(docker_globals.to_vec(), vec![], None).ok();
         docker.and_then(|docker| docker.all_services().ok()).unwrap_or_default()
     };
-    let descriptions = std::env::var_os("DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION").is_none_or(|v| v.is_empty());
+    let descriptions =
+        std::env::var_os("DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION").is_none_or(|v| v.is_empty());
     crate::plugin::complete(&cli::command(), words, &services, descriptions)
 }
 
@@ -116,7 +118,7 @@ impl Context {
         let began = Instant::now();
         let interrupt = listen(&bell, docker.runner(), &sink, began)?;
         let files = Files(files::read(&flags, text.as_deref()));
-        Ok(Context { docker, sink, interrupt, bell, began, flags, files })
+        Ok(Context { docker, sink, interrupt, bell, began, flags, compose_version: OLDEST_COMPOSE, files })
     }
 }
 
@@ -147,7 +149,9 @@ fn read_stdin() -> Result<Vec<u8>, Stop> {
     let mut text = Vec::new();
     match stdin().read_to_end(&mut text) {
         Ok(_) => Ok(text),
-        Err(error) => Err(Stop::new(Exit::Error, format!("cannot read the compose file from standard input: {error}"))),
+        Err(error) => {
+            Err(Stop::new(Exit::Error, format!("cannot read the compose file from standard input: {error}")))
+        }
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use super::{Context, images::Work};
 use crate::{
     cli::Planning,
+    docker::Version,
     exit::{Exit, Stop},
     model::{Model, Service},
+    observed::Container,
     plan::{self, Observed, Plan, Request},
 };
 
@@ -26,7 +28,9 @@ impl Context {
             self.prepare(&work)?;
             images = self.image_ids(&model)?;
         }
-        let observed = Observed { containers: self.docker.containers(None)?, images };
+        let containers = self.docker.containers(None)?;
+        let outdated = self.outdated(&model, &containers);
+        let observed = Observed { containers, images, outdated };
         let pending = if dry { work } else { Work::default() };
         let request = self.request(&model, &observed, planning, pending)?;
         let plan = plan::plan(&model, &observed, &request);
@@ -34,6 +38,22 @@ impl Context {
             self.require_images(&model, &observed, &plan)?;
         }
         Ok(Ready { model, observed, plan })
+    }
+
+    /// Compose's own opinion of which containers are out of date, where hashes cannot be compared.
+    fn outdated(&self, model: &Model, containers: &[Container]) -> Option<BTreeSet<String>> {
+        let unclear = |c: &&Container| {
+            let service = model.services.get(&c.service);
+            service.is_some_and(|s| {
+                s.hash != c.config_hash
+                    && (s.hash_is_resolved || self.compose_version < HASHES_ENV_FILES_RIGHT)
+            })
+        };
+        containers.iter().find(unclear)?;
+        let scale: Vec<_> = model.services.values().map(|s| (s.name.clone(), s.replicas)).collect();
+        let preview = self.docker.preview_all(&scale).ok()?;
+        let touched = preview.steps.iter().filter(|step| TOUCHED.contains(&step.text.as_str()));
+        Some(touched.filter_map(|step| Some(step.id.strip_prefix("Container ")?.to_owned())).collect())
     }
 
     fn request(
@@ -64,12 +84,18 @@ impl Context {
             None => Ok(()),
             Some(plan) => {
                 let service = &model.services[&plan.service];
-                let message = format!("service {}: there is no image {} on the engine", service.name, service.image);
+                let message =
+                    format!("service {}: there is no image {} on the engine", service.name, service.image);
                 Err(Stop::new(Exit::Error, message).hint("build or pull it: --build, --pull missing"))
             }
         }
     }
 }
+
+/// Up to here `config --hash` is wrong for a service with an `env_file` (docker/compose#14001).
+const HASHES_ENV_FILES_RIGHT: Version = Version(5, 5, 0);
+/// What a dry run says of a container that would not stay.
+const TOUCHED: &[&str] = &["Recreate", "Recreated", "Stopping", "Stopped", "Removing", "Removed"];
 
 /// The services that the request may start: the named ones and what they depend on, or all.
 fn scope<'m>(model: &'m Model, planning: &Planning) -> Vec<&'m Service> {

@@ -11,9 +11,8 @@ use crate::{
 };
 
 /// What Compose may do to a container, a network or a volume without touching what serves.
-const HARMLESS: &[&str] = &[
-    "Creating", "Created", "Starting", "Started", "Running", "Waiting", "Healthy", "Skipped", "Exited",
-];
+const HARMLESS: &[&str] =
+    &["Creating", "Created", "Starting", "Started", "Running", "Waiting", "Healthy", "Skipped", "Exited"];
 
 impl Context {
     /// Adds a refusal to every service of the plan for which Compose would touch more than was planned.
@@ -28,7 +27,8 @@ impl Context {
 
     fn preview(&self, service: &ServicePlan) -> Result<Option<Refusal>, Stop> {
         let first = service.steps.iter().find_map(|step| match step {
-            Step::Start { scale, how, .. } => Some((*scale, *how)),
+            // Where nothing exists there is nothing to disturb; what it depends on may not exist yet either.
+            Step::Start { scale, how, count, .. } if scale > count => Some((*scale, *how)),
             _ => None,
         });
         let Some((scale, how)) = first else { return Ok(None) };
@@ -47,10 +47,19 @@ impl Context {
     pub fn check_agreement(&self, model: &Model, plan: &Plan) {
         let scale: Vec<_> = model.services.values().map(|s| (s.name.clone(), s.replicas)).collect();
         let Ok(preview) = self.docker.preview_all(&scale) else { return };
-        let planned = |line: &&Progress| plan.services.iter().any(|s| names_container_of(line, plan, &s.service));
-        let left: Vec<_> = preview.steps.iter().filter(|line| !SETTLED.contains(&line.text.as_str())).filter(planned).collect();
+        let planned =
+            |line: &&Progress| plan.services.iter().any(|s| names_container_of(line, plan, &s.service));
+        let left: Vec<_> = preview
+            .steps
+            .iter()
+            .filter(|line| !SETTLED.contains(&line.text.as_str()))
+            .filter(planned)
+            .collect();
         if let Some(line) = left.first() {
-            let message = format!("Compose does not agree yet: \"docker compose up\" would go on with \"{} {}\"", line.id, line.text);
+            let message = format!(
+                "Compose does not agree yet: \"docker compose up\" would go on with \"{} {}\"",
+                line.id, line.text
+            );
             self.tell(Event::Warning { service: None, message });
         }
     }
@@ -70,19 +79,24 @@ fn diverged_volume(preview: &Preview) -> Option<Refusal> {
     let name = question.split('"').nth(1).unwrap_or("?");
     Some(Refusal {
         key: Some("volumes"),
-        problem: format!("the definition of volume \"{name}\" changed, and Compose could only replace it with an empty one"),
+        problem: format!(
+            "the definition of volume \"{name}\" changed, and Compose could only replace it with an empty one"
+        ),
         remedy: "put the old definition back, or give the new one another name".to_owned(),
     })
 }
 
 fn disturbance(preview: &Preview) -> Option<Refusal> {
-    let bad = preview.steps.iter().find(|line| !line.id.is_empty() && !HARMLESS.contains(&line.text.as_str()))?;
+    let bad =
+        preview.steps.iter().find(|line| !line.id.is_empty() && !HARMLESS.contains(&line.text.as_str()))?;
     Some(Refusal {
         key: Some("networks"),
         problem: format!(
             "Compose would not leave the old containers alone (\"{} {}\"), because the definition of one of its networks changed",
             bad.id, bad.text
         ),
-        remedy: "put the old definition back, or recreate it in a maintenance window with \"docker compose up\"".to_owned(),
+        remedy:
+            "put the old definition back, or recreate it in a maintenance window with \"docker compose up\""
+                .to_owned(),
     })
 }

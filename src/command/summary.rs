@@ -20,7 +20,8 @@ pub fn end(plan: &Plan, results: &[ServiceResult], interrupted: bool) -> End {
     let mut sentences: Vec<String> =
         results.iter().filter(|result| !is_good(result.outcome)).map(sentence).collect();
     if !done.is_empty() {
-        sentences.insert(0, format!("{} up to date", join(done.iter().map(|r| r.service.as_str()), "is", "are")));
+        sentences
+            .insert(0, format!("{} up to date", join(done.iter().map(|r| r.service.as_str()), "is", "are")));
     }
     sentences.extend(results.iter().filter_map(downtime));
     if sentences.is_empty() {
@@ -53,12 +54,18 @@ fn sentence(result: &ServiceResult) -> String {
         None => failure.reason.clone(),
     });
     let why = why.unwrap_or_default();
-    let serving = serving(&result.serving);
+    let serving = serving(result.serving.as_deref());
     match result.outcome {
         Outcome::RolledBack => format!("{name}: the new version failed ({why}); {serving}"),
         Outcome::Paused => format!("{name}: paused, because the new version failed ({why}); {serving}"),
         Outcome::Partial => format!("{name}: part of the new version failed; {serving}"),
-        Outcome::UndoFailed => format!("{name}: the new version failed ({why}), and so did the way back; {serving}"),
+        Outcome::UndoFailed => {
+            format!("{name}: the new version failed ({why}), and so did the way back; {serving}")
+        }
+        Outcome::Interrupted if !result.left.is_empty() => {
+            let left = join(result.left.iter().map(|c| c.name.as_str()), "is", "are");
+            format!("{name}: left at once; {left} left as it was at that moment")
+        }
         Outcome::Interrupted => format!("{name}: interrupted; {serving}"),
         Outcome::Skipped => format!("{name}: not begun"),
         Outcome::Done | Outcome::Unchanged => String::new(),
@@ -70,10 +77,11 @@ fn downtime(result: &ServiceResult) -> Option<String> {
     Some(format!("{} was down for {}", result.service, crate::duration::show(time)))
 }
 
-fn serving(containers: &[ContainerRef]) -> String {
+fn serving(containers: Option<&[ContainerRef]>) -> String {
     match containers {
-        [] => "nothing of it serves now".to_owned(),
-        some => format!("{} now", join(some.iter().map(|c| c.name.as_str()), "serves", "serve")),
+        None => "what serves could not be found out".to_owned(),
+        Some([]) => "nothing of it serves now".to_owned(),
+        Some(some) => format!("{} now", join(some.iter().map(|c| c.name.as_str()), "serves", "serve")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `docker zdd up` and `docker zdd plan`.
 
-use std::{io::stdout, sync::Mutex, time::Duration};
+use std::{io::stdout, sync::Mutex};
 
 use super::{Context, planning::Ready, say, summary};
 use crate::{
@@ -108,7 +108,7 @@ impl Context {
             sink: &*self.sink,
             began: self.began,
             before: ready.observed.containers.iter().map(|c| (c.id.clone(), c.clone())).collect(),
-            stop_timeout: planning.timeout.map(|seconds| Duration::from_secs(seconds.max(0) as u64)),
+            stop_timeout: planning.timeout,
             compose_lock: Mutex::default(),
         };
         let results = rollout::perform(&crew, &ready.plan);
@@ -129,10 +129,13 @@ fn refusal(plan: &Plan, files: &Files) -> Stop {
             lines.push(format!("{place}service {}: {refusal}", service.service));
         }
     }
-    let recreate = plan.services.iter().any(|s| !s.refusals.is_empty() && s.verdict == crate::event::Verdict::Recreate);
+    let recreate =
+        plan.services.iter().any(|s| !s.refusals.is_empty() && s.verdict == crate::event::Verdict::Recreate);
     let stop = Stop::new(Exit::Refused, format!("{}\nnothing was touched", lines.join("\n")));
     match recreate {
-        true => stop.hint("--allow-downtime lets Compose stop the old container before it starts the new one"),
+        true => {
+            stop.hint("--allow-downtime lets Compose stop the old container before it starts the new one")
+        }
         false => stop,
     }
 }

@@ -40,7 +40,8 @@ pub struct UpOptions<'a> {
     /// `--no-start`: create only.
     pub create_only: bool,
     pub force_recreate: bool,
-    pub stop_timeout: Option<Duration>,
+    /// Seconds; negative for no limit.
+    pub stop_timeout: Option<i64>,
 }
 
 /// One line of `--progress json`.
@@ -160,7 +161,7 @@ impl Docker {
             args.push("--force-recreate".into());
         }
         if let Some(timeout) = options.stop_timeout {
-            args.extend(["--timeout".into(), timeout.as_secs().to_string().into()]);
+            args.push(format!("--timeout={timeout}").into());
         }
         args.extend(["--pull", "never", "--no-build", "--scale"].map(Into::into));
         args.push(format!("{}={}", options.service, options.scale).into());
@@ -195,13 +196,16 @@ impl Docker {
         }
         args.push(service.to_owned());
         args.extend(hook.command.iter().cloned());
-        let mut call = self.compose(["--progress".to_owned(), "quiet".to_owned()].into_iter().chain(args), ENDLESS);
+        let mut call =
+            self.compose(["--progress".to_owned(), "quiet".to_owned()].into_iter().chain(args), ENDLESS);
         call.env.extend(env);
         call.cancellable = true;
         let answer = self.runner.answer(&call)?;
         match answer.code {
             0 => Ok(()),
-            _ => succeeded(&call, &Answer { stderr: format!("{}{}", answer.stdout, answer.stderr), ..answer }),
+            _ => {
+                succeeded(&call, &Answer { stderr: format!("{}{}", answer.stdout, answer.stderr), ..answer })
+            }
         }
     }
 

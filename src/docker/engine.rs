@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{CallError, Docker, Listener, QUICK, garbage};
+use super::{CallError, Docker, ENDLESS, Listener, QUICK, garbage};
 use crate::{
     model::Hook,
     observed::{Container, PROJECT_LABEL, parse_inspect},
@@ -37,7 +37,8 @@ impl Docker {
         let call = self.call(args, QUICK);
         let answer = self.runner.answer(&call)?;
         // A missing container makes the exit code 1, but the others are printed all the same.
-        let only_missing = answer.stderr.lines().all(|line| line.contains("No such") || line.trim().is_empty());
+        let only_missing =
+            answer.stderr.lines().all(|line| line.contains("No such") || line.trim().is_empty());
         if answer.code != 0 && !only_missing {
             return self.runner.run(&call).map(|_| vec![]);
         }
@@ -58,13 +59,16 @@ impl Docker {
         let args = ["image", "inspect"].into_iter().chain(references.iter().map(String::as_str));
         let call = self.call(args, QUICK);
         let answer = self.runner.answer(&call)?;
-        let only_missing = answer.stderr.lines().all(|line| line.contains("No such image") || line.trim().is_empty());
+        let only_missing =
+            answer.stderr.lines().all(|line| line.contains("No such image") || line.trim().is_empty());
         if answer.code != 0 && !only_missing {
             return self.runner.run(&call).map(|_| found);
         }
-        let images: Vec<Image> = serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
+        let images: Vec<Image> =
+            serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
         // The answers come in the order of the questions, less the missing ones.
-        let missing = |reference: &&String| answer.stderr.lines().any(|line| line.ends_with(&format!(": {reference}")));
+        let missing =
+            |reference: &&String| answer.stderr.lines().any(|line| line.ends_with(&format!(": {reference}")));
         for (reference, image) in references.iter().filter(|r| !missing(r)).zip(images) {
             found.insert(reference.clone(), image.id);
         }
@@ -75,12 +79,16 @@ impl Docker {
         self.on_ids(&["start"], ids, QUICK)
     }
 
-    /// Signals and waits: each container's own signal and grace period hold unless `timeout` is given.
-    /// `longest` is the longest grace period among them.
-    pub fn stop(&self, ids: &[String], timeout: Option<Duration>, longest: Duration) -> Result<(), CallError> {
-        let limit = timeout.unwrap_or(longest) + QUICK;
+    /// Signals and waits: each container's own signal and grace period hold unless `timeout` is given, in
+    /// seconds, a negative one for no limit. `longest` is the longest grace period among them.
+    pub fn stop(&self, ids: &[String], timeout: Option<i64>, longest: Duration) -> Result<(), CallError> {
+        let limit = match timeout.map(u64::try_from) {
+            None => longest + QUICK,
+            Some(Ok(seconds)) => Duration::from_secs(seconds).saturating_add(QUICK),
+            Some(Err(_)) => ENDLESS,
+        };
         match timeout {
-            Some(timeout) => self.on_ids(&["stop", "--time", &timeout.as_secs().to_string()], ids, limit),
+            Some(seconds) => self.on_ids(&["stop", &format!("--time={seconds}")], ids, limit),
             None => self.on_ids(&["stop"], ids, limit),
         }
     }
@@ -186,7 +194,10 @@ impl Docker {
     pub fn exec_shell(&self, id: &str, script: &str, args: &[&str]) -> Result<String, CallError> {
         let words = ["exec", id, "sh", "-c", script, "zdd"].into_iter().chain(args.iter().copied());
         let call = self.call(words, QUICK);
-        self.runner.run(&call).map_err(|error| CallError { call: format!("docker exec {} sh", id.get(..12).unwrap_or(id)), ..error })
+        self.runner.run(&call).map_err(|error| CallError {
+            call: format!("docker exec {} sh", id.get(..12).unwrap_or(id)),
+            ..error
+        })
     }
 
     /// Rings for every event that can change a container's fitness, until the listener is dropped.

@@ -35,10 +35,17 @@ impl Explained {
             return Explained::call(error);
         }
         let message = match v1 {
-            true => "only Compose v1 (docker-compose) is installed, and it cannot run beside its own containers safely",
+            true => {
+                "only Compose v1 (docker-compose) is installed, and it cannot run beside its own containers safely"
+            }
             false => "Docker Compose is not installed as a plugin of docker",
         };
-        Explained::new(message, format!("install the Compose plugin {OLDEST_COMPOSE} or later, so that \"docker compose version\" answers"))
+        Explained::new(
+            message,
+            format!(
+                "install the Compose plugin {OLDEST_COMPOSE} or later, so that \"docker compose version\" answers"
+            ),
+        )
     }
 
     pub fn compose_too_old(found: Version) -> Explained {

@@ -9,12 +9,12 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
 
+use self::process::{Answer, Call};
 pub use self::{
     compose::{Preview, Progress, UpOptions, Version},
     explain::{Explained, OLDEST_COMPOSE},
     process::{CallError, Listener, Problem, Runner},
 };
-use self::process::{Answer, Call};
 
 /// Reads answer at once or not at all.
 const QUICK: Duration = Duration::from_secs(60);

@@ -50,7 +50,10 @@ pub struct CallError {
 pub enum Problem {
     /// The program could not be started.
     NotStarted(String),
-    Failed { code: i32, stderr: String },
+    Failed {
+        code: i32,
+        stderr: String,
+    },
     Deadline(Duration),
     /// The user interrupted, and the call was ended or not begun.
     Interrupted,
@@ -70,7 +73,9 @@ impl fmt::Display for CallError {
                 write!(f, "\"{}\" did not answer within {}", self.call, crate::duration::show(*limit))
             }
             Problem::Interrupted => write!(f, "\"{}\" was interrupted", self.call),
-            Problem::Garbage(what) => write!(f, "\"{}\" answered something else than expected: {what}", self.call),
+            Problem::Garbage(what) => {
+                write!(f, "\"{}\" answered something else than expected: {what}", self.call)
+            }
         }
     }
 }
@@ -196,7 +201,8 @@ impl Runner {
     }
 
     fn was_ended(&self, call: &Call) -> bool {
-        (self.closed.load(Ordering::SeqCst) && !call.last) || (call.cancellable && self.cancelled.load(Ordering::SeqCst))
+        (self.closed.load(Ordering::SeqCst) && !call.last)
+            || (call.cancellable && self.cancelled.load(Ordering::SeqCst))
     }
 
     fn refuse_when_closed(&self, call: &Call) -> Result<(), CallError> {
@@ -258,7 +264,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub fn start(runner: &Runner, call: &Call, on_line: impl Fn() + Send + 'static) -> Result<Listener, CallError> {
+    pub fn start(
+        runner: &Runner,
+        call: &Call,
+        on_line: impl Fn() + Send + 'static,
+    ) -> Result<Listener, CallError> {
         let reader = runner.expression(call).stderr_null().reader();
         let reader = Arc::new(reader.map_err(|error| runner.not_started(call, &error))?);
         let shared = reader.clone();

@@ -134,11 +134,7 @@ impl Hook {
             command: self.command.iter().map(each).collect(),
             user: self.user.as_ref().map(each),
             working_dir: self.working_dir.as_ref().map(each),
-            environment: self
-                .environment
-                .iter()
-                .map(|(k, v)| (k.clone(), v.as_ref().map(each)))
-                .collect(),
+            environment: self.environment.iter().map(|(k, v)| (k.clone(), v.as_ref().map(each))).collect(),
             image: self.image.as_ref().map(each),
             privileged: self.privileged,
         }

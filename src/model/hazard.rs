@@ -8,17 +8,32 @@ use super::compose::{Mount, Port, Service};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hazard {
     /// A host port that only one container can hold.
-    FixedPort { published: String, target: u32 },
+    FixedPort {
+        published: String,
+        target: u32,
+    },
     ContainerName(String),
-    StaticAddress { network: String, address: String },
+    StaticAddress {
+        network: String,
+        address: String,
+    },
     MacAddress(String),
     HostNetwork,
     /// This service lives in a namespace of another service's container.
-    SharesNamespaceOf { service: String, key: &'static str },
+    SharesNamespaceOf {
+        service: String,
+        key: &'static str,
+    },
     /// Another service lives in a namespace, or on the volumes, of this one's container.
-    NamespaceSharedBy { service: String, key: &'static str },
+    NamespaceSharedBy {
+        service: String,
+        key: &'static str,
+    },
     /// One replica that writes to a volume: most likely a database.
-    WritableVolume { source: String, target: String },
+    WritableVolume {
+        source: String,
+        target: String,
+    },
 }
 
 impl Hazard {
@@ -130,6 +145,11 @@ fn parents(service: &Service) -> Vec<(String, &'static str)> {
     let volumes = service.volumes_from.iter().filter(|from| !from.starts_with("container:"));
     let volumes = volumes.map(|from| (from.split(':').next().unwrap_or(from).to_owned(), "volumes_from"));
     modes.chain(volumes).collect()
+}
+
+/// Whether its containers live in namespaces, or on volumes, of another service's container.
+pub fn lives_in_another(service: &Service) -> bool {
+    !parents(service).is_empty()
 }
 
 fn namespaces_of_others(service: &Service) -> impl Iterator<Item = Hazard> {

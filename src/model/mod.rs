@@ -36,6 +36,9 @@ pub struct Service {
     pub replicas: u32,
     /// Compose's own hash of the service's configuration.
     pub hash: String,
+    /// The label of its containers carries another hash: Compose replaces the name of the service whose
+    /// container it lives in by that container's ID before it hashes (5.6.1).
+    pub hash_is_resolved: bool,
     pub depends_on: Vec<Dependency>,
     /// What keeps two generations from living side by side; empty for a service that can roll.
     pub hazards: Vec<Hazard>,
@@ -88,9 +91,13 @@ impl Model {
     /// # Errors
     /// Text that is not a resolved compose file, a bad `x-zdd` or `update_config` value, or a `--scale` of a
     /// service that does not exist. The message names the key.
-    pub fn from_config(yaml: &str, hashes: &BTreeMap<String, String>, overrides: &Overrides) -> Result<Model> {
-        let file: compose::File =
-            serde_yaml::from_str(yaml).context("the output of \"docker compose config\" is not understood")?;
+    pub fn from_config(
+        yaml: &str,
+        hashes: &BTreeMap<String, String>,
+        overrides: &Overrides,
+    ) -> Result<Model> {
+        let file: compose::File = serde_yaml::from_str(yaml)
+            .context("the output of \"docker compose config\" is not understood")?;
         if let Some((name, n)) = overrides.scale.iter().find(|(name, _)| !file.services.contains_key(*name)) {
             bail!("no such service: {name} (in --scale {name}={n})");
         }
@@ -142,6 +149,7 @@ fn service(
         pull_policy: raw.pull_policy.clone(),
         replicas,
         hash,
+        hash_is_resolved: hazard::lives_in_another(raw),
         depends_on: dependencies(raw),
         hazards: hazard::hazards(name, raw, &file.services, replicas),
         hooks: hooks(raw),

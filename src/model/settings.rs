@@ -296,7 +296,10 @@ fn failure_action(value: &Value, path: &[&str]) -> Result<FailureAction, BadSett
 fn count(value: &Value, path: &[&str]) -> Result<u32, BadSetting> {
     let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     number.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
-        bad(path, &format!("\"{}\" is not a number of replicas; write 0 for all at once, 1, 2, …", show(value)))
+        bad(
+            path,
+            &format!("\"{}\" is not a number of replicas; write 0 for all at once, 1, 2, …", show(value)),
+        )
     })
 }
 

@@ -32,8 +32,17 @@ pub fn choose(service: &str, drain: &Drain, observed: &Observed) -> (Means, Opti
         },
         Until::Haproxy { service: proxy, socket } => {
             let proxies = haproxies(service, proxy.as_deref(), observed);
-            let note = proxies.is_empty().then(|| "drain: no container runs HAProxy now, so nothing is drained".to_owned());
-            (if proxies.is_empty() { Means::Nothing } else { Means::Haproxy { proxies, socket: socket.clone() } }, note)
+            let note = proxies
+                .is_empty()
+                .then(|| "drain: no container runs HAProxy now, so nothing is drained".to_owned());
+            (
+                if proxies.is_empty() {
+                    Means::Nothing
+                } else {
+                    Means::Haproxy { proxies, socket: socket.clone() }
+                },
+                note,
+            )
         }
     }
 }
@@ -42,7 +51,8 @@ pub fn choose(service: &str, drain: &Drain, observed: &Observed) -> (Means, Opti
 /// or program says so.
 fn haproxies(service: &str, named: Option<&str>, observed: &Observed) -> Vec<ContainerRef> {
     let networks = |c: &Container| c.addresses.keys().cloned().collect::<Vec<_>>();
-    let own: Vec<String> = observed.containers.iter().filter(|c| c.service == service).flat_map(networks).collect();
+    let own: Vec<String> =
+        observed.containers.iter().filter(|c| c.service == service).flat_map(networks).collect();
     let shares_network = |c: &Container| c.addresses.keys().any(|network| own.contains(network));
     let is_proxy = |c: &Container| match named {
         Some(name) => c.service == name,

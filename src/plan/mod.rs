@@ -27,6 +27,9 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// Image reference → ID of the local image behind it; absent when there is none.
     pub images: BTreeMap<String, String>,
+    /// Names of containers that Compose itself would replace or remove; asked only where its hash cannot be
+    /// compared, because a label carries another hash than `config --hash` prints.
+    pub outdated: Option<BTreeSet<String>>,
 }
 
 /// What the user asked for beyond the files.
@@ -99,21 +102,45 @@ pub enum Start {
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
     /// Removes stopped leftovers before anything is started. No undo: they serve nobody.
-    Clear { containers: Vec<ContainerRef> },
+    Clear {
+        containers: Vec<ContainerRef>,
+    },
     /// Runs the `pre_start` hooks once, from the new image.
     PreStart,
-    Delay { seconds: f64 },
+    Delay {
+        seconds: f64,
+    },
     /// `scale` counts every container of the service, running or not, and the new ones.
-    Start { batch: u32, count: u32, scale: u32, how: Start },
+    Start {
+        batch: u32,
+        count: u32,
+        scale: u32,
+        how: Start,
+    },
     /// Watches the batch's new containers, and the `also` that were already there.
-    Gate { batch: u32, also: Vec<ContainerRef> },
-    Settle { seconds: f64 },
-    Drain { batch: u32, containers: Vec<ContainerRef> },
+    Gate {
+        batch: u32,
+        also: Vec<ContainerRef>,
+    },
+    Settle {
+        seconds: f64,
+    },
+    Drain {
+        batch: u32,
+        containers: Vec<ContainerRef>,
+    },
     /// Stops, does not remove: an undo starts them again.
-    Stop { batch: u32, containers: Vec<ContainerRef> },
-    Remove { containers: Vec<ContainerRef> },
+    Stop {
+        batch: u32,
+        containers: Vec<ContainerRef>,
+    },
+    Remove {
+        containers: Vec<ContainerRef>,
+    },
     /// `up -d` without `--no-recreate`: Compose stops the old before it starts the new.
-    Recreate { old: Vec<ContainerRef> },
+    Recreate {
+        old: Vec<ContainerRef>,
+    },
 }
 
 /// Each key with its value and source, as `plan --verbose` shows them.
@@ -124,7 +151,10 @@ fn settings_with_sources<S: serde::Serializer>(settings: &Settings, s: S) -> Res
         source: String,
     }
     s.collect_map(
-        settings.explained().into_iter().map(|(key, value, source)| (key, Setting { value, source: source.to_string() })),
+        settings
+            .explained()
+            .into_iter()
+            .map(|(key, value, source)| (key, Setting { value, source: source.to_string() })),
     )
 }
 
@@ -165,7 +195,7 @@ pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
     for name in model.dependency_order().iter().filter(|name| scope.all.contains(*name)) {
         let service = &model.services[name];
         let mine: Vec<_> = observed.containers.iter().filter(|c| c.service == *name).collect();
-        let situation = service::Situation::new(service, &mine, observed.images.get(&service.image), request);
+        let situation = service::Situation::new(service, &mine, observed, request);
         let mut plan = match scope.asked.contains(name) {
             true => service::plan(service, &situation, request),
             false => service::plan_dependency(service, &situation),
@@ -175,7 +205,8 @@ pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
             plan.notes.extend(note);
         }
         plan.means = means;
-        plan.after = service.depends_on.iter().map(|d| d.service.clone()).filter(|d| scope.all.contains(d)).collect();
+        plan.after =
+            service.depends_on.iter().map(|d| d.service.clone()).filter(|d| scope.all.contains(d)).collect();
         services.push(plan);
     }
     Plan {

@@ -1,7 +1,7 @@
 //! The verdict of one service.
 
 use super::{
-    Refusal, Request, ServicePlan, Step,
+    Observed, Refusal, Request, ServicePlan, Step,
     steps::{self, Stock},
 };
 use crate::{
@@ -27,9 +27,15 @@ pub struct Situation<'a> {
 }
 
 impl<'a> Situation<'a> {
-    pub fn new(service: &Service, mine: &[&'a Container], image: Option<&String>, request: &Request) -> Self {
+    pub fn new(service: &Service, mine: &[&'a Container], observed: &Observed, request: &Request) -> Self {
+        let image = observed.images.get(&service.image);
+        let same_config = |c: &Container| match &observed.outdated {
+            _ if c.config_hash == service.hash => true,
+            Some(outdated) => !outdated.contains(&c.name),
+            None => false,
+        };
         let same = |c: &Container| {
-            c.config_hash == service.hash && image.is_none_or(|image| *image == c.image_id) && !request.force
+            same_config(c) && image.is_none_or(|image| *image == c.image_id) && !request.force
         };
         let pick = |wanted: &dyn Fn(&Container) -> bool| -> Vec<&'a Container> {
             let mut found: Vec<_> = mine.iter().copied().filter(|c| wanted(c)).collect();
@@ -40,13 +46,14 @@ impl<'a> Situation<'a> {
         let any_stale = mine.iter().any(|c| runs(c) && !same(c));
         // Beside a stale generation an unhealthy fresh container is a failed attempt, to be replaced; alone
         // it is the operator's affair, because replacing it would change nothing.
-        let good = |c: &Container| same(c) && (!any_stale || !(c.is_unhealthy() || c.state == State::Restarting));
+        let good =
+            |c: &Container| same(c) && (!any_stale || !(c.is_unhealthy() || c.state == State::Restarting));
         let differs = |c: &&&Container| c.state != State::Removing && !same(c);
         let mut differences = Vec::new();
         if mine.iter().filter(differs).any(|c| image.is_some_and(|image| *image != c.image_id)) {
             differences.push("image");
         }
-        if mine.iter().filter(differs).any(|c| c.config_hash != service.hash) {
+        if mine.iter().filter(differs).any(|c| !same_config(c)) {
             differences.push("configuration");
         }
         Situation {
@@ -144,7 +151,8 @@ fn plan_change(service: &Service, now: &Situation, request: &Request) -> Service
     }
     let mut plan = verdict(service, Verdict::Recreate, &reason);
     plan.steps = vec![Step::Recreate { old: steps::refs(&now.stale) }, Step::Gate { batch: 1, also: vec![] }];
-    plan.notes.push("its requests fail from the stop of the old container to the start of the new".to_owned());
+    plan.notes
+        .push("its requests fail from the stop of the old container to the start of the new".to_owned());
     if service.settings.strategy == Strategy::Auto && !request.allow_downtime {
         plan.refusals = service.hazards.iter().map(hazard_refusal).collect();
         plan.steps.clear();
@@ -194,7 +202,10 @@ fn blocked(service: &Service, paused: &Container) -> ServicePlan {
     let mut plan = verdict(service, Verdict::Blocked, &format!("{} is paused", paused.name));
     plan.refusals.push(Refusal {
         key: None,
-        problem: format!("container {} is paused, and Compose cannot scale a service with a paused container", paused.name),
+        problem: format!(
+            "container {} is paused, and Compose cannot scale a service with a paused container",
+            paused.name
+        ),
         remedy: format!("type \"docker unpause {0}\" or \"docker rm -f {0}\"", paused.name),
     });
     plan
@@ -214,7 +225,8 @@ fn one_batch_note(service: &Service) -> Option<String> {
 
 /// A rolled replica starts with new anonymous volumes (Compose 5.6.1; a recreated one would inherit them).
 fn anonymous_volume_note(now: &Situation) -> Option<String> {
-    let mut places: Vec<_> = now.stale.iter().flat_map(|c| &c.anonymous_volumes).map(String::as_str).collect();
+    let mut places: Vec<_> =
+        now.stale.iter().flat_map(|c| &c.anonymous_volumes).map(String::as_str).collect();
     places.sort_unstable();
     places.dedup();
     (!places.is_empty()).then(|| {

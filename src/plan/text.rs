@@ -72,7 +72,9 @@ impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.step {
             Step::Clear { containers } => write!(f, "remove stopped {}", names(containers)),
-            Step::PreStart => f.write_str("run pre_start hooks once, from the new image (undo: none, nothing was touched)"),
+            Step::PreStart => {
+                f.write_str("run pre_start hooks once, from the new image (undo: none, nothing was touched)")
+            }
             Step::Delay { seconds } => write!(f, "wait {}", time(*seconds)),
             Step::Start { count: n, scale, how, .. } => write_start(f, *n, *scale, *how),
             Step::Gate { also, .. } => self.write_gate(f, also),

@@ -106,7 +106,10 @@ mod tests {
         let failure = Failure { reason: "exited".to_owned(), container, health_output: None, log_tail };
         let event = Event::Refused { service: "app".to_owned(), failure, undo: true };
         let failure = r#"{"reason":"exited","container":{"id":"1f2e","name":"app-2"},"health_output":null,"log_tail":["panic"]}"#;
-        assert_eq!(json(event), expect(&format!(r#""refused","service":"app","failure":{failure},"undo":true"#)));
+        assert_eq!(
+            json(event),
+            expect(&format!(r#""refused","service":"app","failure":{failure},"undo":true"#))
+        );
     }
 
     #[test]

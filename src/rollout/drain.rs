@@ -38,7 +38,9 @@ impl Run<'_> {
             Means::Unhealthy => self.until_unhealthy(containers, generation, end),
             Means::Haproxy { proxies, socket } => {
                 for proxy in &proxies {
-                    if let Err(error) = self.leave_haproxy(proxy, socket.as_deref(), containers, generation, end) {
+                    if let Err(error) =
+                        self.leave_haproxy(proxy, socket.as_deref(), containers, generation, end)
+                    {
                         self.warn(&format!("{} could not be asked to drain: {error}", proxy.name));
                     }
                 }
@@ -59,7 +61,8 @@ impl Run<'_> {
         for container in containers {
             match limit(container) {
                 Some(limit) => waiting.push((container.clone(), limit.min(end))),
-                None => self.warn(&format!("{} has no healthcheck, so it cannot become unhealthy", container.name)),
+                None => self
+                    .warn(&format!("{} has no healthcheck, so it cannot become unhealthy", container.name)),
             }
             self.tell(container, generation, Phase::Draining { how: "until unhealthy".to_owned() });
         }
@@ -67,7 +70,8 @@ impl Run<'_> {
             let heard = self.crew.bell.heard();
             let left = waiting.iter().map(|(container, _)| container.clone()).collect::<Vec<_>>();
             let readings = self.crew.docker.inspect(&ids(&left)).unwrap_or_default();
-            waiting.retain(|(container, limit)| self.still_draining(container, *limit, &readings, generation));
+            waiting
+                .retain(|(container, limit)| self.still_draining(container, *limit, &readings, generation));
             let next = waiting.iter().map(|(_, limit)| limit.saturating_duration_since(Instant::now())).min();
             if let Some(next) = next {
                 self.crew.bell.wait(heard, next.min(Duration::from_secs(1)));
@@ -86,7 +90,9 @@ impl Run<'_> {
         let out = reading.is_none_or(|reading| reading.is_unhealthy() || reading.state != State::Running);
         let late = Instant::now() >= limit;
         if out || late {
-            let note = (!out).then(|| "it never became unhealthy; does its pre_stop hook make the healthcheck fail?".to_owned());
+            let note = (!out).then(|| {
+                "it never became unhealthy; does its pre_stop hook make the healthcheck fail?".to_owned()
+            });
             self.tell(container, generation, Phase::Drained { note });
         }
         !out && !late
@@ -107,9 +113,13 @@ impl Run<'_> {
         end: Instant,
     ) -> Result<(), CallError> {
         let readings = self.crew.docker.inspect(&ids(containers))?;
-        let addresses: Vec<_> = readings.iter().flat_map(|reading| reading.addresses.values().cloned()).collect();
+        let addresses: Vec<_> =
+            readings.iter().flat_map(|reading| reading.addresses.values().cloned()).collect();
         let servers = self.ask(proxy, socket, haproxy::LOOK)?;
-        let ours: Vec<_> = servers.into_iter().filter(|s| s.address.as_ref().is_some_and(|a| addresses.contains(a))).collect();
+        let ours: Vec<_> = servers
+            .into_iter()
+            .filter(|s| s.address.as_ref().is_some_and(|a| addresses.contains(a)))
+            .collect();
         if ours.is_empty() {
             return Ok(());
         }
@@ -132,9 +142,15 @@ impl Run<'_> {
         let slots = std::mem::take(&mut self.slots);
         let Means::Haproxy { proxies, socket } = self.plan.means.clone() else { return };
         for proxy in &proxies {
-            let ours: Vec<_> = slots.iter().filter(|slot| slot.proxy == *proxy).map(|slot| slot.server.clone()).collect();
-            if let Err(error) = self.give_back(proxy, socket.as_deref(), ours, addresses_are_dead.then_some(end)) {
-                self.warn(&format!("{} could not be told that its servers are ready again: {error}", proxy.name));
+            let ours: Vec<_> =
+                slots.iter().filter(|slot| slot.proxy == *proxy).map(|slot| slot.server.clone()).collect();
+            if let Err(error) =
+                self.give_back(proxy, socket.as_deref(), ours, addresses_are_dead.then_some(end))
+            {
+                self.warn(&format!(
+                    "{} could not be told that its servers are ready again: {error}",
+                    proxy.name
+                ));
             }
         }
     }
@@ -149,8 +165,9 @@ impl Run<'_> {
         while !slots.is_empty() {
             let now = self.ask(proxy, socket, haproxy::LOOK)?;
             let dead = |slot: &Server| now.iter().any(|s| same(s, slot) && s.address == slot.address);
-            let (kept, free): (Vec<_>, Vec<_>) =
-                slots.into_iter().partition(|slot| wait_until.is_some_and(|end| dead(slot) && Instant::now() < end));
+            let (kept, free): (Vec<_>, Vec<_>) = slots
+                .into_iter()
+                .partition(|slot| wait_until.is_some_and(|end| dead(slot) && Instant::now() < end));
             if !free.is_empty() {
                 self.ask(proxy, socket, &haproxy::set_state(&free, "ready"))?;
             }
@@ -167,12 +184,15 @@ impl Run<'_> {
         let Means::Haproxy { proxies, socket } = &self.plan.means else { return };
         let readings: Vec<&Container> =
             self.crew.before.values().filter(|c| c.service == self.plan.service).collect();
-        let ours = |s: &Server| readings.iter().any(|c| c.addresses.values().any(|a| s.address.as_ref() == Some(a)));
+        let ours =
+            |s: &Server| readings.iter().any(|c| c.addresses.values().any(|a| s.address.as_ref() == Some(a)));
         for proxy in proxies {
             let Ok(servers) = self.ask(proxy, socket.as_deref(), haproxy::LOOK) else { continue };
             let backends: Vec<_> = servers.iter().filter(|s| ours(s)).map(|s| s.backend.clone()).collect();
-            let stuck: Vec<_> =
-                servers.iter().filter(|s| s.drained && backends.contains(&s.backend) && (s.address.is_none() || ours(s))).collect();
+            let stuck: Vec<_> = servers
+                .iter()
+                .filter(|s| s.drained && backends.contains(&s.backend) && (s.address.is_none() || ours(s)))
+                .collect();
             if !stuck.is_empty() {
                 let _ = self.ask(proxy, socket.as_deref(), &haproxy::set_state(stuck, "ready"));
             }
@@ -201,7 +221,12 @@ impl Run<'_> {
         }
     }
 
-    fn ask(&self, proxy: &ContainerRef, socket: Option<&str>, command: &str) -> Result<Vec<Server>, CallError> {
+    fn ask(
+        &self,
+        proxy: &ContainerRef,
+        socket: Option<&str>,
+        command: &str,
+    ) -> Result<Vec<Server>, CallError> {
         let args = [command, socket.unwrap_or_default()];
         Ok(haproxy::parse(&self.crew.docker.exec_shell(&proxy.id, haproxy::SCRIPT, &args)?))
     }
@@ -219,5 +244,7 @@ fn serves(servers: &[Server], address: &str) -> bool {
 }
 
 fn busy(now: &[Server], ours: &[Server]) -> bool {
-    now.iter().any(|server| server.sessions > 0 && ours.iter().any(|own| same(own, server) && own.address == server.address))
+    now.iter().any(|server| {
+        server.sessions > 0 && ours.iter().any(|own| same(own, server) && own.address == server.address)
+    })
 }

@@ -52,7 +52,11 @@ impl Run<'_> {
 
     pub(super) fn gate(&self) -> Gate {
         let settings = &self.service.settings;
-        Gate { monitor: settings.monitor, wait_timeout: settings.wait_timeout, one_shot: self.service.one_shot }
+        Gate {
+            monitor: settings.monitor,
+            wait_timeout: settings.wait_timeout,
+            one_shot: self.service.one_shot,
+        }
     }
 
     /// Watches until all pass (`None`) or one fails.
@@ -64,11 +68,13 @@ impl Run<'_> {
     ) -> Result<Option<Failure>, Halt> {
         let since = Instant::now();
         let mut told = BTreeMap::new();
+        let mut pasts = Pasts::new();
         loop {
             let heard = self.crew.bell.heard();
             let readings = self.crew.docker.inspect(&ids(watched))?;
+            self.note_pasts(&readings, &mut pasts);
             self.tell_waiting(&readings, generation, gate, since, &mut told);
-            let look = look(watched, &readings, gate, since.elapsed());
+            let look = look(watched, &readings, gate, &pasts, since.elapsed());
             if let Some((container, why, reading)) = look.failed.into_iter().next() {
                 return Ok(Some(self.describe(container, &why, reading.as_ref(), generation)));
             }
@@ -77,6 +83,14 @@ impl Run<'_> {
                 return Err(Halt::Interrupted);
             }
             self.crew.bell.wait(heard, wait.min(SAFETY_LOOK));
+        }
+    }
+
+    /// What this run started has no past; anything else may have crashed long ago.
+    fn note_pasts(&self, readings: &[Container], pasts: &mut Pasts) {
+        for reading in readings {
+            let ours = self.started.values().flatten().any(|c| c.id == reading.id);
+            pasts.entry(reading.id.clone()).or_insert(if ours { 0 } else { reading.restart_count });
         }
     }
 
@@ -90,11 +104,14 @@ impl Run<'_> {
         told: &mut BTreeMap<String, (String, Option<String>)>,
     ) {
         for reading in readings {
-            if !matches!(gate.judge(reading, since.elapsed()), Judgement::Wait(_)) {
+            if !matches!(gate.judge(reading, u64::MAX, since.elapsed()), Judgement::Wait(_)) {
                 continue;
             }
             let output = reading.health.as_ref().and_then(|health| health.output.clone());
-            let now = (health_word(reading).to_owned(), output.and_then(|text| text.lines().last().map(str::to_owned)));
+            let now = (
+                health_word(reading).to_owned(),
+                output.and_then(|text| text.lines().last().map(str::to_owned)),
+            );
             if told.insert(reading.id.clone(), now.clone()).as_ref() != Some(&now) {
                 let deadline = gate.deadline_for(reading).saturating_sub(since.elapsed());
                 let (health, output) = now;
@@ -152,7 +169,7 @@ impl Run<'_> {
         let new: Vec<_> = self.all_started().into_iter().filter(|c| !self.forgiven.contains(c)).collect();
         let gate = Gate { monitor: Duration::ZERO, ..self.gate() };
         let readings = self.crew.docker.inspect(&ids(&new))?;
-        let look = look(&new, &readings, &gate, Duration::ZERO);
+        let look = look(&new, &readings, &gate, &Pasts::new(), Duration::ZERO);
         match look.failed.into_iter().next() {
             Some((container, why, reading)) => {
                 Err(Halt::Failed(self.describe(container, &why, reading.as_ref(), Generation::New)))
@@ -162,14 +179,27 @@ impl Run<'_> {
     }
 }
 
-fn look(watched: &[ContainerRef], readings: &[Container], gate: &Gate, elapsed: Duration) -> Look {
+/// Container ID → restart count when the watch began.
+type Pasts = BTreeMap<String, u64>;
+
+fn look(
+    watched: &[ContainerRef],
+    readings: &[Container],
+    gate: &Gate,
+    pasts: &Pasts,
+    elapsed: Duration,
+) -> Look {
     let mut result = Look { failed: vec![], wait: None };
     for container in watched {
         let reading = readings.iter().find(|reading| reading.id == container.id);
-        let judgement = reading.map_or(Judgement::Fail(Why::Gone), |reading| gate.judge(reading, elapsed));
+        let past = pasts.get(&container.id).copied().unwrap_or(0);
+        let judgement =
+            reading.map_or(Judgement::Fail(Why::Gone), |reading| gate.judge(reading, past, elapsed));
         match judgement {
             Judgement::Pass => {}
-            Judgement::Wait(time) => result.wait = Some(result.wait.map_or(time, |wait: Duration| wait.min(time))),
+            Judgement::Wait(time) => {
+                result.wait = Some(result.wait.map_or(time, |wait: Duration| wait.min(time)))
+            }
             Judgement::Fail(why) => result.failed.push((container.clone(), why, reading.cloned())),
         }
     }

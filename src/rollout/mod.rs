@@ -36,8 +36,8 @@ pub struct Crew<'a> {
     pub began: Instant,
     /// Container ID → the container before anything was touched.
     pub before: BTreeMap<String, Container>,
-    /// `docker stop --time`, when the user gave one.
-    pub stop_timeout: Option<Duration>,
+    /// `docker stop --time` in seconds, when the user gave one; negative for no limit.
+    pub stop_timeout: Option<i64>,
     /// Two `docker compose up` of one project at once trip over each other's networks and names
     /// (Compose 5.6.1: "network is ambiguous", "name is already in use").
     pub compose_lock: Mutex<()>,
@@ -48,7 +48,10 @@ pub struct Crew<'a> {
 pub struct ServiceResult {
     pub service: String,
     pub outcome: Outcome,
-    pub serving: Vec<ContainerRef>,
+    /// `None` when it could not be found out.
+    pub serving: Option<Vec<ContainerRef>>,
+    /// After a second interrupt: what this run has started or stopped and left so.
+    pub left: Vec<ContainerRef>,
     pub failure: Option<Failure>,
     /// From the stop of the old to the readiness of the new, for a service that was recreated.
     pub downtime: Option<Duration>,
@@ -109,7 +112,10 @@ pub fn perform(crew: &Crew, plan: &Plan) -> Vec<ServiceResult> {
     thread::scope(|scope| {
         let threads: Vec<_> =
             plan.services.iter().map(|service| scope.spawn(|| perform_one(crew, service, &board))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 
@@ -126,7 +132,14 @@ fn perform_one(crew: &Crew, plan: &ServicePlan, board: &Board) -> ServiceResult 
 }
 
 fn simple(plan: &ServicePlan, outcome: Outcome) -> ServiceResult {
-    ServiceResult { service: plan.service.clone(), outcome, serving: vec![], failure: None, downtime: None }
+    ServiceResult {
+        service: plan.service.clone(),
+        outcome,
+        serving: Some(vec![]),
+        left: vec![],
+        failure: None,
+        downtime: None,
+    }
 }
 
 /// Stops and removes containers of services that no file names any more, after everything else went well.

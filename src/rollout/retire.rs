@@ -7,8 +7,8 @@ use crate::{
     docker::{CallError, Problem},
     event::{ContainerRef, Generation, Phase},
     model::Hook,
-    plan::Means,
     observed::{Container, RestartPolicy, State},
+    plan::Means,
 };
 
 /// Where users of docker-rollout write the command that lets a container drain.
@@ -87,7 +87,7 @@ impl Run<'_> {
         let revived: Vec<_> = containers.iter().filter(|c| self.revives(c)).map(|c| c.id.clone()).collect();
         // Refused for one that is down between two restarts; then it is done once it is stopped.
         let disarmed = docker.set_restart(&revived, "no").is_ok();
-        let grace = self.crew.stop_timeout.unwrap_or_else(|| self.grace(containers));
+        let grace = self.grace(containers);
         containers.iter().for_each(|c| self.tell(c, generation, Phase::Stopping { grace }));
         if let Err(error) = docker.stop(&ids(containers), self.crew.stop_timeout, grace) {
             tolerate_missing(error)?;
@@ -109,18 +109,30 @@ impl Run<'_> {
         self.crew.before.get(&container.id).is_some_and(|before| before.restart.revives_stopped())
     }
 
-    fn grace(&self, containers: &[ContainerRef]) -> Duration {
+    /// What the slowest of them is given, as far as is known.
+    pub(super) fn grace(&self, containers: &[ContainerRef]) -> Duration {
+        if let Some(seconds) = self.crew.stop_timeout {
+            return u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs);
+        }
         let known = |c: &ContainerRef| Some(self.crew.before.get(&c.id)?.grace);
         containers.iter().filter_map(known).max().unwrap_or(self.service.grace)
     }
 
+    /// The last step: the new version serves, so what cannot be removed is left for the next run to clear.
     pub(super) fn remove(&mut self, containers: &[ContainerRef]) -> Result<(), Halt> {
         let going: Vec<_> = containers.iter().filter(|c| !self.kept.contains(c)).cloned().collect();
         self.retired.clear();
-        Ok(self.remove_now(&going, Generation::Old)?)
+        if let Err(error) = self.remove_now(&going, Generation::Old) {
+            self.warn(&format!("not every old container could be removed, they are stopped: {error}"));
+        }
+        Ok(())
     }
 
-    pub(super) fn remove_now(&self, containers: &[ContainerRef], generation: Generation) -> Result<(), CallError> {
+    pub(super) fn remove_now(
+        &self,
+        containers: &[ContainerRef],
+        generation: Generation,
+    ) -> Result<(), CallError> {
         if let Err(error) = self.crew.docker.remove(&ids(containers)) {
             tolerate_missing(error)?;
         }

@@ -9,6 +9,7 @@ use super::{Crew, ServiceResult, drain::Slot};
 use crate::{
     docker::CallError,
     event::{ContainerRef, Event, Failure, Generation, Outcome, Phase},
+    interrupt::Urgency,
     model::{Service, settings::FailureAction},
     observed::{Container, RestartPolicy},
     plan::{ServicePlan, Step},
@@ -47,6 +48,8 @@ pub(super) struct Run<'a> {
     pub service: &'a Service,
     /// Started in this run, by batch.
     pub started: BTreeMap<u32, Vec<ContainerRef>>,
+    /// The IDs that were there before the first of them.
+    pub known: Option<BTreeSet<String>>,
     pub retired: Vec<Retired>,
     /// New containers that failed and were removed under `failure_action: continue`.
     pub lost: usize,
@@ -76,17 +79,21 @@ pub(super) fn roll(crew: &Crew, plan: &ServicePlan) -> ServiceResult {
     let (outcome, failure) = match run.steps() {
         Ok(()) if run.lost > 0 => (Outcome::Partial, None),
         Ok(()) => (Outcome::Done, None),
+        _ if run.abandoned() => (Outcome::Interrupted, None),
         Err(Halt::Interrupted) => (run.give_way(), None),
         Err(Halt::Failed(failure)) => (run.fail(&failure), Some(failure)),
     };
+    // A second interrupt may also have come during the way back.
+    let (outcome, failure) = if run.abandoned() { (Outcome::Interrupted, None) } else { (outcome, failure) };
+    let left = if run.abandoned() { run.left() } else { vec![] };
     let serving = run.serving();
     crew.emit(Event::ServiceEnd {
         service: plan.service.clone(),
         outcome,
-        serving: serving.clone(),
+        serving: serving.clone().unwrap_or_default(),
         took: began.elapsed(),
     });
-    ServiceResult { service: plan.service.clone(), outcome, serving, failure, downtime: run.downtime }
+    ServiceResult { service: plan.service.clone(), outcome, serving, left, failure, downtime: run.downtime }
 }
 
 impl<'a> Run<'a> {
@@ -96,6 +103,7 @@ impl<'a> Run<'a> {
             plan,
             service: crew.service(&plan.service),
             started: BTreeMap::new(),
+            known: None,
             retired: vec![],
             lost: 0,
             keep: 0,
@@ -123,7 +131,7 @@ impl<'a> Run<'a> {
 
     fn step(&mut self, step: &Step) -> Result<(), Halt> {
         match step {
-            Step::Clear { containers } => self.remove(containers),
+            Step::Clear { containers } => Ok(self.remove_now(containers, Generation::Old)?),
             Step::PreStart => self.pre_start(),
             Step::Delay { seconds } => self.pause(Duration::from_secs_f64(*seconds)),
             Step::Start { batch, count, how, .. } => self.start(*batch, *count, *how),
@@ -180,11 +188,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn serving(&self) -> Vec<ContainerRef> {
-        let found = self.crew.docker.containers(Some(&self.plan.service)).unwrap_or_default();
+    /// The user interrupted twice: nothing more is done.
+    fn abandoned(&self) -> bool {
+        self.crew.interrupt.urgency() == Urgency::Twice
+    }
+
+    fn left(&self) -> Vec<ContainerRef> {
+        let stopped = self.retired.iter().map(|retired| retired.container.clone());
+        self.all_started().into_iter().chain(stopped).collect()
+    }
+
+    fn serving(&self) -> Option<Vec<ContainerRef>> {
+        let found = self.crew.docker.containers(Some(&self.plan.service)).ok()?;
         let mut serving: Vec<_> = found.iter().filter(|c| c.serves()).collect();
         serving.sort_by_key(|c| c.number);
-        serving.into_iter().map(Container::reference).collect()
+        Some(serving.into_iter().map(Container::reference).collect())
     }
 
     pub fn refused(&self, failure: &Failure, undo: bool) {
@@ -200,7 +218,8 @@ impl<'a> Run<'a> {
     ) -> Result<(), CallError> {
         let (service, hook) = (self.plan.service.clone(), hook.to_owned());
         let container = container.cloned();
-        let begin = Event::HookBegin { service: service.clone(), container: container.clone(), hook: hook.clone() };
+        let begin =
+            Event::HookBegin { service: service.clone(), container: container.clone(), hook: hook.clone() };
         self.crew.emit(begin);
         let result = run();
         let error = result.as_ref().err().map(ToString::to_string);
@@ -231,7 +250,8 @@ impl<'a> Run<'a> {
     }
 
     pub fn warn(&self, message: &str) {
-        self.crew.emit(Event::Warning { service: Some(self.plan.service.clone()), message: message.to_owned() });
+        self.crew
+            .emit(Event::Warning { service: Some(self.plan.service.clone()), message: message.to_owned() });
     }
 }
 

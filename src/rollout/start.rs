@@ -14,9 +14,16 @@ impl Run<'_> {
     pub(super) fn start(&mut self, batch: u32, count: u32, how: Start) -> Result<(), Halt> {
         let of = self.plan.batches();
         let retire = self.retired_by(batch);
-        self.crew.emit(Event::Batch { service: self.plan.service.clone(), number: batch, of, start: count, retire });
+        self.crew.emit(Event::Batch {
+            service: self.plan.service.clone(),
+            number: batch,
+            of,
+            start: count,
+            retire,
+        });
         let turn = self.crew.compose_turn();
         let before = self.ids_now()?;
+        self.known.get_or_insert_with(|| before.clone());
         let up = self.crew.docker.up(&UpOptions {
             service: &self.plan.service,
             scale: before.len() as u32 + count,
@@ -53,6 +60,11 @@ impl Run<'_> {
             return Ok(());
         }
         Err(failure(format!("Compose started {found} of {wanted} containers"), None))
+    }
+
+    /// Whatever this run has made of the service, also what a failed call kept from being noted.
+    pub(super) fn made(&self) -> Result<Vec<ContainerRef>, CallError> {
+        self.known.as_ref().map_or(Ok(vec![]), |known| self.new_since(known))
     }
 
     fn ids_now(&self) -> Result<BTreeSet<String>, CallError> {
@@ -98,8 +110,8 @@ impl Run<'_> {
     pub(super) fn recreate(&mut self, old: &[ContainerRef]) -> Result<(), Halt> {
         let turn = self.crew.compose_turn();
         let before = self.ids_now()?;
-        let grace = self.crew.stop_timeout;
-        old.iter().for_each(|c| self.tell(c, Generation::Old, Phase::Stopping { grace: grace.unwrap_or_default() }));
+        let grace = self.grace(old);
+        old.iter().for_each(|c| self.tell(c, Generation::Old, Phase::Stopping { grace }));
         self.down_since = Some(Instant::now());
         let up = self.crew.docker.up(&UpOptions {
             service: &self.plan.service,
@@ -107,7 +119,7 @@ impl Run<'_> {
             keep_existing: false,
             create_only: false,
             force_recreate: true,
-            stop_timeout: grace,
+            stop_timeout: self.crew.stop_timeout,
         });
         let new = self.new_since(&before)?;
         drop(turn);

@@ -3,16 +3,25 @@
 use std::fmt::Display;
 
 use super::service::{Halt, Run, ids};
-use crate::event::{ContainerRef, Generation, Outcome, Phase};
+use crate::{
+    event::{ContainerRef, Generation, Outcome, Phase},
+    model::settings::Order,
+};
 
 impl Run<'_> {
-    /// Starts the stopped old containers again, waits for them, and only then removes the new ones.
+    /// Starts the stopped old containers again, waits for them, and only then removes the new ones. Under
+    /// `order: stop-first` the two may not run at once, so there the new ones go first.
     ///
     /// # Errors
     /// What could not be done, in words; a person must look.
     pub(super) fn undo(&mut self) -> Result<(), String> {
+        let made = self.made().map_err(text)?;
+        if self.service.settings.order == Order::StopFirst {
+            self.discard(&made).map_err(text)?;
+            return self.restore();
+        }
         self.restore()?;
-        self.discard(&self.all_started()).map_err(text)
+        self.discard(&made).map_err(text)
     }
 
     fn restore(&mut self) -> Result<(), String> {
@@ -21,7 +30,9 @@ impl Run<'_> {
         }
         let docker = self.crew.docker;
         for retired in self.retired.iter().filter(|retired| retired.restart.revives_stopped()) {
-            docker.set_restart(std::slice::from_ref(&retired.container.id), &retired.restart.flag()).map_err(text)?;
+            docker
+                .set_restart(std::slice::from_ref(&retired.container.id), &retired.restart.flag())
+                .map_err(text)?;
         }
         let old: Vec<ContainerRef> = self.retired.iter().map(|retired| retired.container.clone()).collect();
         docker.start(&ids(&old)).map_err(text)?;

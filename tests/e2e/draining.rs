@@ -40,9 +40,16 @@ fn rolls_without_loss(name: &str, on_term: &str) -> (Stack, u16) {
 fn an_app_that_exits_at_once_loses_no_post_behind_haproxy() {
     let (stack, _) = rolls_without_loss("exit", "exit");
     let lb = ids(&stack.containers("lb")).pop_first().unwrap();
-    let state = docker(&["exec", &lb, "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/1999; echo 'show servers state' >&3; cat <&3"]);
+    let state = docker(&[
+        "exec",
+        &lb,
+        "bash",
+        "-c",
+        "exec 3<>/dev/tcp/127.0.0.1/1999; echo 'show servers state' >&3; cat <&3",
+    ]);
     // The seventh field is the administrative state; 8 is a drain that nobody took back.
-    let drained = |line: &&str| line.split(' ').nth(6).and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n & 8 != 0);
+    let drained =
+        |line: &&str| line.split(' ').nth(6).and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n & 8 != 0);
     assert_eq!(state.lines().find(drained), None, "{state}");
 }
 

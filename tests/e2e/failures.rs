@@ -52,7 +52,17 @@ pub fn seconds_now() -> f64 {
 fn first_event(stack: &Stack, event: &str, since: f64, until: f64) -> f64 {
     let filter = format!("label=com.docker.compose.project={}", stack.project);
     let (since, until) = (format!("{since:.3}"), format!("{until:.3}"));
-    let args = ["events", "--since", &since, "--until", &until, "--filter", &filter, "--format", "{{.TimeNano}} {{.Status}}"];
+    let args = [
+        "events",
+        "--since",
+        &since,
+        "--until",
+        &until,
+        "--filter",
+        &filter,
+        "--format",
+        "{{.TimeNano}} {{.Status}}",
+    ];
     let text = docker(&args);
     let of_event = |line: &str| {
         let (time, status) = line.split_once(' ')?;
@@ -72,7 +82,11 @@ fn never_healthy() {
         reason: "is unhealthy after 3 failed probes",
         known_by: Some("health_status: unhealthy"),
     });
-    assert!(finished.stderr.contains("unhealthy for ever"), "the probe's output is missing:\n{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("unhealthy for ever"),
+        "the probe's output is missing:\n{}",
+        finished.stderr
+    );
     assert!(finished.stderr.contains("listening on"), "the log tail is missing:\n{}", finished.stderr);
 }
 
@@ -113,7 +127,8 @@ fn crashes_before_it_is_healthy() {
 #[test]
 fn exits_without_a_healthcheck() {
     for (name, restart) in [("bare-no", "\"no\""), ("bare-always", "always")] {
-        let file = format!("services:\n{}", plain_app(&format!("restart: {restart}\nx-zdd: {{monitor: 2s}}")));
+        let file =
+            format!("services:\n{}", plain_app(&format!("restart: {restart}\nx-zdd: {{monitor: 2s}}")));
         let stack = Stack::new(name, &file);
         stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
         let before = stack.all_containers();
@@ -136,11 +151,13 @@ fn a_failed_first_start_leaves_nothing() {
 
 #[test]
 fn a_later_batch_that_fails_brings_the_first_ones_back() {
-    let (stack, port) = served("later", "deploy: {replicas: 3, update_config: {parallelism: 1}}\nrestart: always", &[]);
+    let (stack, port) =
+        served("later", "deploy: {replicas: 3, update_config: {parallelism: 1}}\nrestart: always", &[]);
     let before = stack.all_containers();
     let old = ids(&before);
     let load = traffic(port);
-    let child = stack.command(&["up", "app"], &[("APP_VERSION", "2"), ("APP_BOOT_MS", "1000")]).spawn().unwrap();
+    let child =
+        stack.command(&["up", "app"], &[("APP_VERSION", "2"), ("APP_BOOT_MS", "1000")]).spawn().unwrap();
     let fresh = || stack.containers("app").into_iter().filter(|c| !old.contains(&c.id)).collect::<Vec<_>>();
     wait_until("a second new container", || fresh().iter().filter(|c| c.state == "running").count() == 2);
     // Refused by the gate like any other that stops working while it boots.

@@ -87,7 +87,8 @@ fn no_engine_no_compose_no_docker_are_one_sentence_each() {
     let finished = refused(&stack, bin.path(), home.path(), &[]);
     assert!(finished.stderr.starts_with("only Compose v1"), "{}", finished.stderr);
 
-    let config = std::env::var("DOCKER_CONFIG").unwrap_or(format!("{}/.docker", std::env::var("HOME").unwrap()));
+    let config =
+        std::env::var("DOCKER_CONFIG").unwrap_or(format!("{}/.docker", std::env::var("HOME").unwrap()));
     let dead = [("DOCKER_HOST", "unix:///nowhere/docker.sock"), ("DOCKER_CONFIG", config.as_str())];
     let finished = refused(&stack, bin.path(), home.path(), &dead);
     assert!(finished.stderr.contains("unix:///nowhere/docker.sock"), "{}", finished.stderr);
@@ -102,5 +103,9 @@ fn a_missing_file_and_a_broken_file_are_one_sentence_each() {
     assert!(finished.stderr.contains("bogus") && finished.stderr.lines().count() == 1, "{}", finished.stderr);
     let finished = stack.zdd(&["-f", "nowhere.yaml", "up"], &[]);
     assert_eq!(finished.code, 1);
-    assert!(finished.stderr.contains("nowhere.yaml") && finished.stderr.lines().count() == 1, "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("nowhere.yaml") && finished.stderr.lines().count() == 1,
+        "{}",
+        finished.stderr
+    );
 }

@@ -201,12 +201,16 @@ pub fn traffic(port: u16) -> Running {
 
 /// A service of the test app, with a quick healthcheck. `extra` is YAML at the service's level.
 pub fn app(extra: &str) -> String {
-    format!("{}\n    healthcheck:\n      test: [\"CMD\", \"/zdd-app\", \"health\"]\n      interval: 300ms\n      timeout: 2s\n      retries: 3\n", plain_app(extra))
+    format!(
+        "{}\n    healthcheck:\n      test: [\"CMD\", \"/zdd-app\", \"health\"]\n      interval: 300ms\n      timeout: 2s\n      retries: 3\n",
+        plain_app(extra)
+    )
 }
 
 /// The same without a healthcheck. Every `APP_*` variable comes from the environment of the test.
 pub fn plain_app(extra: &str) -> String {
-    let variables = ["VERSION", "BOOT_MS", "WORK_MS", "HEALTH", "ON_TERM", "EXIT_AFTER_MS", "EXIT_CODE", "DRAIN_FILE"];
+    let variables =
+        ["VERSION", "BOOT_MS", "WORK_MS", "HEALTH", "ON_TERM", "EXIT_AFTER_MS", "EXIT_CODE", "DRAIN_FILE"];
     let environment: String =
         variables.iter().map(|name| format!("      APP_{name}: \"${{APP_{name}:-}}\"\n")).collect();
     let extra: String = extra.lines().map(|line| format!("    {line}\n")).collect();

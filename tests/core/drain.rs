@@ -1,0 +1,199 @@
+//! How old containers leave the proxy: what is written, and what is chosen from what runs.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use insta::assert_snapshot;
+use zdd::{
+    model::{Drain, Model, Overrides, Until},
+    observed::Container,
+    plan::Means,
+};
+
+use crate::make::{Turned, fresh, planned, seconds, stale};
+
+fn read(drain: &str) -> Result<Drain, String> {
+    let yaml = format!("name: app\nservices: {{web: {{image: app, x-zdd: {{drain: {drain}}}}}}}");
+    let model = Model::from_config(&yaml, &BTreeMap::new(), &Overrides::default());
+    model
+        .map(|mut model| model.services.remove("web").expect("web").settings.drain)
+        .map_err(|e| format!("{e:#}"))
+}
+
+fn drain(until: Until, plus: Duration) -> Result<Drain, String> {
+    Ok(Drain { until, plus })
+}
+
+fn haproxy(service: Option<&str>, socket: Option<&str>) -> Until {
+    Until::Haproxy { service: service.map(str::to_owned), socket: socket.map(str::to_owned) }
+}
+
+#[test]
+fn a_word() {
+    assert_eq!(read("auto"), Ok(Drain::default()));
+    assert_eq!(read("none"), drain(Until::Now, Duration::ZERO));
+    assert_eq!(read("unhealthy"), drain(Until::Unhealthy, Duration::ZERO));
+    assert_eq!(read("haproxy"), drain(haproxy(None, None), Duration::ZERO));
+}
+
+#[test]
+fn a_time() {
+    assert_eq!(read("5s"), drain(Until::Now, seconds(5)));
+    assert_eq!(read("0s"), read("none"));
+}
+
+#[test]
+fn a_mapping() {
+    assert_eq!(read("{until: unhealthy, plus: 2s}"), drain(Until::Unhealthy, seconds(2)));
+    assert_eq!(read("{plus: 2s}"), drain(Until::Auto, seconds(2)));
+    assert_eq!(read("{}"), Ok(Drain::default()));
+    let written = haproxy(Some("lb"), Some("/run/haproxy.sock"));
+    assert_eq!(
+        read("{until: haproxy, service: lb, socket: /run/haproxy.sock}"),
+        drain(written, Duration::ZERO)
+    );
+}
+
+#[test]
+fn what_is_wrong() {
+    let forms = "write none, unhealthy, haproxy, a time like \"5s\", \
+                 or a mapping like \"{until: unhealthy, plus: 2s}\"";
+    for text in ["traefik", "5", "true", "[unhealthy]"] {
+        let shown = if text == "[unhealthy]" { "- unhealthy" } else { text };
+        assert_eq!(read(text), Err(format!("services.web.x-zdd.drain: \"{shown}\" is not known; {forms}")));
+    }
+    assert_eq!(
+        read("{until: gone}"),
+        Err("services.web.x-zdd.drain.until: \"gone\" is not known; write none, unhealthy or haproxy"
+            .to_owned())
+    );
+    assert_eq!(
+        read("{wait: 5s}"),
+        Err("services.web.x-zdd.drain.wait: unknown key; known are until, plus, service, socket".to_owned())
+    );
+    assert_eq!(
+        read("{plus: 5}"),
+        Err("services.web.x-zdd.drain.plus: \"5\" has no unit: write \"5s\"".to_owned())
+    );
+    assert_eq!(read("{until: [a]}"), Err("services.web.x-zdd.drain.until: \"- a\" is not a word".to_owned()));
+    assert_eq!(
+        read("{until: unhealthy, service: lb}"),
+        Err("services.web.x-zdd.drain: service and socket go with \"until: haproxy\" only".to_owned())
+    );
+}
+
+#[test]
+fn in_words() {
+    for (text, words) in [
+        ("auto", "auto"),
+        ("none", "none"),
+        ("5s", "5s"),
+        ("unhealthy", "unhealthy"),
+        ("{until: unhealthy, plus: 2s}", "unhealthy, then 2s"),
+        ("{until: haproxy, service: lb}", "haproxy in lb"),
+    ] {
+        assert_eq!(read(text).expect(text).to_string(), words);
+    }
+}
+
+trait Attached {
+    fn on(self, network: &str) -> Self;
+    fn of(self, image: &str, program: &str) -> Self;
+}
+
+impl Attached for Container {
+    fn on(mut self, network: &str) -> Self {
+        self.addresses.insert(network.to_owned(), "172.18.0.2".to_owned());
+        self
+    }
+
+    fn of(self, image: &str, program: &str) -> Self {
+        Container { image: image.to_owned(), program: program.to_owned(), ..self }
+    }
+}
+
+const WEB: &str = "services: {web: {image: app}, lb: {image: lb}}";
+
+fn proxy() -> Container {
+    fresh("lb", 1).on("app_default").of("haproxy:3", "docker-entrypoint.sh")
+}
+
+/// What `web` leaves through.
+fn means(file: &str, containers: &[Container]) -> Means {
+    let plan = planned(file, containers);
+    plan.services.into_iter().find(|service| service.service == "web").expect("web").means
+}
+
+fn through(proxy: &Container, socket: Option<&str>) -> Means {
+    Means::Haproxy { proxies: vec![proxy.reference()], socket: socket.map(str::to_owned) }
+}
+
+#[test]
+fn haproxy_is_found_by_image_or_program() {
+    let web = stale("web", 1).on("app_default");
+    assert_eq!(means(WEB, &[web.clone(), proxy()]), through(&proxy(), None));
+    let built = proxy().of("our-lb", "/usr/local/sbin/haproxy");
+    assert_eq!(means(WEB, &[web.clone(), built.clone()]), through(&built, None));
+    let other = proxy().of("traefik:3", "/traefik");
+    assert_eq!(means(WEB, &[web.clone(), other]), Means::Nothing);
+    assert_eq!(means(WEB, &[web]), Means::Nothing);
+}
+
+#[test]
+fn haproxy_elsewhere_or_stopped_is_not_asked() {
+    let web = stale("web", 1).on("app_default");
+    let elsewhere = fresh("lb", 1).on("app_back").of("haproxy:3", "haproxy");
+    assert_eq!(means(WEB, &[web.clone(), elsewhere]), Means::Nothing);
+    assert_eq!(means(WEB, &[web, proxy().exited(0)]), Means::Nothing);
+}
+
+#[test]
+fn haproxy_does_not_drain_itself() {
+    let plan = planned(WEB, &[Container { config_hash: "old".to_owned(), ..proxy() }]);
+    assert_eq!(plan.services.into_iter().find(|s| s.service == "lb").expect("lb").means, Means::Nothing);
+}
+
+#[test]
+fn what_is_written_wins_over_what_is_found() {
+    let containers = [stale("web", 1).on("app_default"), proxy(), fresh("edge", 1).on("app_default")];
+    let with = |drain: &str| WEB.replace("web: {", &format!("web: {{x-zdd: {{drain: {drain}}}, "));
+    assert_eq!(means(&with("none"), &containers), Means::Nothing);
+    assert_eq!(means(&with("3s"), &containers), Means::Nothing);
+    assert_eq!(means(&with("unhealthy"), &containers), Means::Unhealthy);
+    assert_eq!(
+        means(&with("{until: haproxy, service: edge, socket: /s}"), &containers),
+        through(&containers[2], Some("/s"))
+    );
+}
+
+#[test]
+fn the_plan_says_how() {
+    let containers = [stale("web", 1).on("app_default"), proxy()];
+    let with = |drain: &str| WEB.replace("web: {", &format!("web: {{x-zdd: {{drain: {drain}}}, "));
+    let step = |drain: &str| {
+        let plan = planned(&with(drain), &containers).to_string();
+        plan.lines().find(|line| line.contains("drain")).expect("a drain").trim().to_owned()
+    };
+    assert_eq!(step("auto"), "3. drain app-web-1 through HAProxy in app-lb-1");
+    assert_eq!(step("none"), "3. drain app-web-1");
+    assert_eq!(step("5s"), "3. drain app-web-1, then 5s");
+    assert_eq!(
+        step("{until: unhealthy, plus: 2s}"),
+        "3. drain app-web-1 until Docker calls it unhealthy, then 2s"
+    );
+}
+
+#[test]
+fn a_proxy_that_is_asked_for_and_not_there_is_noted() {
+    let file = "services: {web: {image: app, x-zdd: {drain: haproxy}}}";
+    assert_snapshot!(planned(file, &[stale("web", 1)]), @"
+    Project app
+      web  roll       configuration changed
+             1. start 1 new container (scale 2; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1
+             4. stop app-web-1 (undo: start again)
+             5. remove app-web-1
+           note: drain: no container runs HAProxy now, so nothing is drained
+    ");
+    assert_eq!(planned(file, &[fresh("web", 1)]).services[0].notes, [""; 0]);
+}

@@ -1,0 +1,152 @@
+//! What keeps two generations from living side by side, and what only looks like it.
+
+use zdd::model::{Hazard, Model, Overrides};
+
+use crate::{make::model, model::hashes};
+
+fn all() -> Model {
+    let hashes = hashes(include_str!("data/config/hazards.hash"));
+    Model::from_config(include_str!("data/config/hazards.yaml"), &hashes, &Overrides::default())
+        .expect("a good file")
+}
+
+/// Each hazard with its key, its problem and its remedy, a line each.
+fn of(name: &str) -> String {
+    of_model(&all(), name)
+}
+
+fn of_model(model: &Model, name: &str) -> String {
+    let line = |hazard: &Hazard| format!("{}: {hazard}; {}", hazard.key(), hazard.remedy());
+    model.services[name].hazards.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn ports() {
+    let remedy = |port: &str, target: u32| {
+        format!(
+            "ports: host port {port} can belong to one container only; let a proxy publish {port} and write only \
+             \"{target}\" here, or a range with room for twice the replicas"
+        )
+    };
+    assert_eq!(of("fixed-port"), remedy("8080", 80));
+    assert_eq!(of("udp-port"), remedy("5353", 53));
+    assert_eq!(of("host-port"), remedy("8443", 80));
+    assert_eq!(of("port-block"), format!("{}\n{}", remedy("3000", 3000), remedy("3001", 3001)));
+    assert_eq!(of("narrow-range"), remedy("8000-8002", 80));
+}
+
+#[test]
+fn names_and_addresses() {
+    assert_eq!(
+        of("name"),
+        "container_name: the container name \"the-one\" can be taken only once; remove container_name"
+    );
+    let address = |address: &str| {
+        format!(
+            "networks: the address {address} on network \"back\" can be taken only once; remove the address and use \
+             the service's name"
+        )
+    };
+    assert_eq!(of("address"), format!("{}\n{}", address("10.9.0.5"), address("fd00::5")));
+    let mac = |address: &str| {
+        format!("mac_address: the MAC address {address} can be taken only once; remove mac_address")
+    };
+    assert_eq!(of("mac"), mac("02:42:ac:11:00:02"));
+    assert_eq!(of("network-mac"), mac("02:42:ac:11:00:03"));
+}
+
+#[test]
+fn the_host_s_network() {
+    let text = "network_mode: on the host's network both generations want the same ports; use a bridge network and \
+                publish the port by a proxy";
+    assert_eq!(of("host-network"), text);
+    assert_eq!(of("host-network-many"), text);
+}
+
+#[test]
+fn shared_namespaces_from_both_sides() {
+    let remedy = "give each service its own namespace, on one network";
+    for (side, key) in [
+        ("side-network", "network_mode"),
+        ("side-ipc", "ipc"),
+        ("side-pid", "pid"),
+        ("side-volumes", "volumes_from"),
+    ] {
+        assert_eq!(of(side), format!("{key}: it lives in a container of \"main\" ({key}); {remedy}"));
+        let other = format!("{key}: \"{side}\" lives in its container ({key}); {remedy}");
+        assert!(of("main").lines().any(|line| line == other), "{}", of("main"));
+    }
+    assert_eq!(of("main").lines().count(), 4);
+}
+
+#[test]
+fn one_writer_on_a_volume() {
+    let remedy = "end the volume with \":ro\" if it only reads, or write \"x-zdd: {strategy: rolling}\" if two may \
+                  write at once";
+    let line = |source: &str, target: &str| {
+        format!(
+            "volumes: its only replica writes to volume \"{source}\" at {target}, and two generations would write at \
+             once; {remedy}"
+        )
+    };
+    assert_eq!(of("database"), line("data", "/var/lib/data"), "one reason is enough");
+    assert_eq!(of("bind"), line("/srv/app/data", "/data"));
+}
+
+#[test]
+fn every_reason_is_named() {
+    let keys: Vec<_> = all().services["everything"].hazards.iter().map(Hazard::key).collect();
+    assert_eq!(keys, ["container_name", "ports", "ports", "networks", "volumes"]);
+}
+
+#[test]
+fn what_only_looks_like_it() {
+    for name in [
+        "wide-range",
+        "ephemeral",
+        "exposed",
+        "read-only",
+        "socket",
+        "anonymous",
+        "two-writers",
+        "no-writer",
+        "aliased",
+        "host-ipc",
+        "outside",
+        "no-network",
+    ] {
+        assert_eq!(of(name), "", "{name}");
+    }
+}
+
+#[test]
+fn room_in_a_range_counts_both_generations() {
+    let of = |range: &str, scale: u32| {
+        let yaml = format!(
+            "services: {{web: {{image: app, scale: {scale}, ports: [{{target: 80, published: {range}}}]}}}}"
+        );
+        model(&yaml).services["web"].hazards.len()
+    };
+    assert_eq!((of("8000-8001", 1), of("8000-8000", 1)), (0, 1));
+    assert_eq!((of("8000-8005", 3), of("8000-8004", 3)), (0, 1));
+    assert_eq!((of("8000-8001", 0), of("'8000'", 0)), (0, 1));
+}
+
+#[test]
+fn what_is_not_a_port_is_not_a_panic() {
+    for published in ["''", "'-'", "8000-", "-8000", "9000-8000", "x-y", "'*'"] {
+        let yaml =
+            format!("services: {{web: {{image: app, ports: [{{target: 80, published: {published}}}]}}}}");
+        model(&yaml);
+    }
+}
+
+#[test]
+fn a_flag_that_scales_counts_for_volumes_and_ports() {
+    let yaml = include_str!("data/config/hazards.yaml");
+    let scale = [("database", 2), ("wide-range", 3)].map(|(name, n)| (name.to_owned(), n)).into();
+    let model = Model::from_config(yaml, &Default::default(), &Overrides { scale, ..Default::default() });
+    let model = model.expect("a good file");
+    assert_eq!(of_model(&model, "database"), "");
+    assert_eq!(model.services["wide-range"].hazards.len(), 1);
+}

@@ -1,0 +1,126 @@
+//! Models, containers and plans in few words.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use proptest::test_runner::{Config, RngSeed};
+use serde_json::json;
+use zdd::{
+    model::{Model, Overrides},
+    observed::{Container, Health, HealthStatus, State, parse_inspect},
+    plan::{Observed, Plan, Request, plan},
+};
+
+/// The image that every reference stands for now.
+pub const IMAGE: &str = "sha256:new";
+
+/// A model of the project `app`; every service's wanted hash is `new`.
+pub fn model(services: &str) -> Model {
+    model_with(services, &Overrides::default())
+}
+
+pub fn model_with(services: &str, overrides: &Overrides) -> Model {
+    let yaml = format!("name: app\n{services}");
+    let names = Model::from_config(&yaml, &BTreeMap::new(), overrides).expect("a good file");
+    let hashes = names.services.keys().map(|name| (name.clone(), "new".to_owned())).collect();
+    Model::from_config(&yaml, &hashes, overrides).expect("a good file")
+}
+
+/// A running replica of the wanted version, without a healthcheck.
+pub fn fresh(service: &str, number: u32) -> Container {
+    let name = format!("app-{service}-{number}");
+    let json = json!([{
+        "Id": format!("id-of-{name}"),
+        "Name": format!("/{name}"),
+        "Image": IMAGE,
+        "State": {"Status": "running", "StartedAt": "2026-11-23T16:50:57.229434278Z"},
+        "Config": {"Labels": {
+            "com.docker.compose.service": service,
+            "com.docker.compose.container-number": number.to_string(),
+            "com.docker.compose.config-hash": "new",
+            "com.docker.compose.oneoff": "False",
+        }},
+    }]);
+    parse_inspect(&json.to_string()).expect("good JSON").remove(0)
+}
+
+/// A running replica of an older configuration.
+pub fn stale(service: &str, number: u32) -> Container {
+    Container { config_hash: "old".to_owned(), ..fresh(service, number) }
+}
+
+/// What else may be said of a container.
+pub trait Turned: Sized {
+    fn state(self, state: State) -> Self;
+    fn health(self, status: HealthStatus) -> Self;
+    fn exited(self, code: i64) -> Self;
+    fn of_image(self, id: &str) -> Self;
+
+    fn created(self) -> Self {
+        self.state(State::Created)
+    }
+    fn restarting(self) -> Self {
+        self.state(State::Restarting)
+    }
+    fn paused(self) -> Self {
+        self.state(State::Paused)
+    }
+    fn starting(self) -> Self {
+        self.health(HealthStatus::Starting)
+    }
+    fn healthy(self) -> Self {
+        self.health(HealthStatus::Healthy)
+    }
+    fn unhealthy(self) -> Self {
+        self.health(HealthStatus::Unhealthy)
+    }
+}
+
+impl Turned for Container {
+    fn state(self, state: State) -> Self {
+        Container { state, health: None, ..self }
+    }
+
+    fn health(self, status: HealthStatus) -> Self {
+        let health = Some(Health { status, failing_streak: 0, output: None });
+        Container { state: State::Running, health, ..self }
+    }
+
+    fn exited(self, exit_code: i64) -> Self {
+        Container { exit_code, ..self.state(State::Exited) }
+    }
+
+    fn of_image(self, id: &str) -> Self {
+        Container { image_id: id.to_owned(), ..self }
+    }
+}
+
+/// What `docker ps` and `docker image inspect` would have found.
+pub fn observed(model: &Model, containers: &[Container]) -> Observed {
+    let images = model.services.values().map(|service| (service.image.clone(), IMAGE.to_owned()));
+    Observed { containers: containers.to_vec(), images: images.collect() }
+}
+
+/// The plan for everything in the file.
+pub fn planned(services: &str, containers: &[Container]) -> Plan {
+    planned_for(services, containers, &Request::default())
+}
+
+pub fn planned_for(services: &str, containers: &[Container], request: &Request) -> Plan {
+    let model = model(services);
+    plan(&model, &observed(&model, containers), request)
+}
+
+pub fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// The same cases in every run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` in the environment ask for others.
+pub fn cases(number: u32) -> Config {
+    let asked = Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { number };
+    let rng_seed = match asked.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(7),
+        fixed @ RngSeed::Fixed(_) => fixed,
+    };
+    Config { cases, rng_seed, failure_persistence: None, ..asked }
+}

@@ -1,0 +1,330 @@
+//! Plans, whole and in words: what `docker zdd plan` prints.
+
+use insta::assert_snapshot;
+use zdd::plan::Request;
+
+use crate::make::{Turned, fresh, planned, planned_for, stale};
+
+/// Three replicas of an app behind a proxy.
+const WEB: &str = "services: {web: {image: app, scale: 3}}";
+const FIVE_BY_TWO: &str = "services: {web: {image: app, scale: 5, x-zdd: {parallelism: 2}}}";
+
+fn three_stale() -> Vec<zdd::observed::Container> {
+    vec![stale("web", 1), stale("web", 2), stale("web", 3)]
+}
+
+#[test]
+fn create() {
+    assert_snapshot!(planned(WEB, &[]), @"
+    Project app
+      web  create     nothing of it runs
+             1. start 3 new containers (scale 3; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+    ");
+}
+
+#[test]
+fn unchanged() {
+    assert_snapshot!(planned(WEB, &[fresh("web", 4), fresh("web", 5), fresh("web", 6)]), @"
+    Project app
+      web  unchanged  as wanted
+    ");
+}
+
+#[test]
+fn scale_up() {
+    assert_snapshot!(planned(WEB, &[fresh("web", 1)]), @"
+    Project app
+      web  scale      1 of 3 replicas run
+             1. start 2 new containers (scale 3; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+    ");
+}
+
+#[test]
+fn scale_down_takes_the_newest() {
+    let five = [1, 2, 3, 4, 5].map(|n| fresh("web", n));
+    assert_snapshot!(planned(WEB, &five), @"
+    Project app
+      web  scale      5 of 3 replicas run
+             1. drain app-web-5, app-web-4
+             2. stop app-web-5, app-web-4 (undo: start again)
+             3. remove app-web-5, app-web-4
+    ");
+}
+
+#[test]
+fn scale_down_takes_first_what_serves_nobody() {
+    let five =
+        [fresh("web", 1), fresh("web", 2).unhealthy(), fresh("web", 3), fresh("web", 4), fresh("web", 5)];
+    assert_snapshot!(planned(WEB, &five), @"
+    Project app
+      web  scale      5 of 3 replicas run
+             1. drain app-web-2, app-web-5
+             2. stop app-web-2, app-web-5 (undo: start again)
+             3. remove app-web-2, app-web-5
+    ");
+}
+
+#[test]
+fn scale_to_none() {
+    let none = "services: {web: {image: app, scale: 0}}";
+    assert_snapshot!(planned(none, &[fresh("web", 1), fresh("web", 2).exited(0)]), @"
+    Project app
+      web  scale      1 of 0 replicas run
+             1. drain app-web-1
+             2. stop app-web-1 (undo: start again)
+             3. remove app-web-1, app-web-2
+    ");
+    assert_snapshot!(planned(none, &three_stale()), @"
+    Project app
+      web  roll       configuration changed
+             1. drain app-web-1, app-web-2, app-web-3
+             2. stop app-web-1, app-web-2, app-web-3 (undo: start again)
+             3. remove app-web-1, app-web-2, app-web-3
+    ");
+    assert_snapshot!(planned(none, &[]), @"
+    Project app
+      web  unchanged  as wanted
+    ");
+}
+
+#[test]
+fn roll_all_at_once() {
+    assert_snapshot!(planned(WEB, &three_stale()), @"
+    Project app
+      web  roll       configuration changed
+             1. start 3 new containers (scale 6; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1, app-web-2, app-web-3
+             4. stop app-web-1, app-web-2, app-web-3 (undo: start again)
+             5. remove app-web-1, app-web-2, app-web-3
+    ");
+}
+
+#[test]
+fn roll_says_what_changed() {
+    let reason =
+        |containers: &[zdd::observed::Container]| planned(WEB, containers).services[0].reason.clone();
+    let image = |n| fresh("web", n).of_image("sha256:old");
+    assert_eq!(reason(&[image(1), image(2), image(3)]), "image changed");
+    assert_eq!(reason(&three_stale()), "configuration changed");
+    assert_eq!(
+        reason(&[image(1), stale("web", 2), fresh("web", 3)]),
+        "image and configuration changed; 1 replica done before, 2 to go"
+    );
+}
+
+#[test]
+fn roll_in_batches_of_one() {
+    let one = "services: {web: {image: app, scale: 3, x-zdd: {parallelism: 1, delay: 5s}}}";
+    assert_snapshot!(planned(one, &three_stale()), @"
+    Project app
+      web  roll       configuration changed
+             1. start 1 new container (scale 4; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1
+             4. stop app-web-1 (undo: start again)
+             5. wait 5s
+             6. start 1 new container (scale 5, leaving the stopped ones stopped; undo: remove)
+             7. wait until healthy, or running 10s without a healthcheck
+             8. drain app-web-2
+             9. stop app-web-2 (undo: start again)
+            10. wait 5s
+            11. start 1 new container (scale 6, leaving the stopped ones stopped; undo: remove)
+            12. wait until healthy, or running 10s without a healthcheck
+            13. drain app-web-3
+            14. stop app-web-3 (undo: start again)
+            15. remove app-web-1, app-web-2, app-web-3
+    ");
+}
+
+#[test]
+fn roll_in_batches_of_two_of_five() {
+    assert_snapshot!(planned(FIVE_BY_TWO, &[1, 2, 3, 4, 5].map(|n| stale("web", n))), @"
+    Project app
+      web  roll       configuration changed
+             1. start 2 new containers (scale 7; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1, app-web-2
+             4. stop app-web-1, app-web-2 (undo: start again)
+             5. start 2 new containers (scale 9, leaving the stopped ones stopped; undo: remove)
+             6. wait until healthy, or running 10s without a healthcheck
+             7. drain app-web-3, app-web-4
+             8. stop app-web-3, app-web-4 (undo: start again)
+             9. start 1 new container (scale 10, leaving the stopped ones stopped; undo: remove)
+            10. wait until healthy, or running 10s without a healthcheck
+            11. drain app-web-5
+            12. stop app-web-5 (undo: start again)
+            13. remove app-web-1, app-web-2, app-web-3, app-web-4, app-web-5
+    ");
+}
+
+#[test]
+fn roll_with_every_setting() {
+    let all = "services:\n  web:\n    image: app\n    scale: 2\n    x-zdd: \
+               {parallelism: 1, delay: 1m30s, settle: 2500ms, wait_timeout: 45s, monitor: 3s}\n    \
+               pre_start: [{command: [migrate]}]\n    pre_stop: [{command: [leave]}]";
+    assert_snapshot!(planned(all, &[stale("web", 1), stale("web", 2)]), @"
+    Project app
+      web  roll       configuration changed
+             1. run pre_start hooks once, from the new image (undo: none, nothing was touched)
+             2. start 1 new container (scale 3; undo: remove)
+             3. wait until healthy, or running 3s without a healthcheck, at most 45s
+             4. give the proxy 2.5s to pick them up
+             5. drain app-web-1
+             6. stop app-web-1 (undo: start again)
+             7. wait 1m30s
+             8. start 1 new container (scale 4, leaving the stopped ones stopped; undo: remove)
+             9. wait until healthy, or running 3s without a healthcheck, at most 45s
+            10. give the proxy 2.5s to pick them up
+            11. drain app-web-2
+            12. stop app-web-2 (undo: start again)
+            13. remove app-web-1, app-web-2
+    ");
+}
+
+#[test]
+fn stop_first() {
+    let stop_first = "services: {web: {image: app, scale: 3, \
+                      deploy: {update_config: {order: stop-first, parallelism: 2}}}}";
+    assert_snapshot!(planned(stop_first, &three_stale()), @"
+    Project app
+      web  roll       configuration changed
+             1. drain app-web-1, app-web-2
+             2. stop app-web-1, app-web-2 (undo: start again)
+             3. start 2 new containers (scale 5, leaving the stopped ones stopped; undo: remove)
+             4. wait until healthy, or running 10s without a healthcheck
+             5. drain app-web-3
+             6. stop app-web-3 (undo: start again)
+             7. start 1 new container (scale 6, leaving the stopped ones stopped; undo: remove)
+             8. wait until healthy, or running 10s without a healthcheck
+             9. remove app-web-1, app-web-2, app-web-3
+    ");
+}
+
+#[test]
+fn stop_first_all_at_once() {
+    let stop_first = "services: {web: {image: app, scale: 2, x-zdd: {order: stop-first, settle: 5s}}}";
+    assert_snapshot!(planned(stop_first, &[stale("web", 1), stale("web", 2)]), @"
+    Project app
+      web  roll       configuration changed
+             1. drain app-web-1, app-web-2
+             2. stop app-web-1, app-web-2 (undo: start again)
+             3. start 2 new containers (scale 4, leaving the stopped ones stopped; undo: remove)
+             4. wait until healthy, or running 10s without a healthcheck
+             5. remove app-web-1, app-web-2
+    ");
+}
+
+#[test]
+fn count_and_version_together() {
+    let up = "services: {web: {image: app, scale: 4}}";
+    assert_snapshot!(planned(up, &[stale("web", 1), stale("web", 2)]), @"
+    Project app
+      web  roll       configuration changed
+             1. start 4 new containers (scale 6; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1, app-web-2
+             4. stop app-web-1, app-web-2 (undo: start again)
+             5. remove app-web-1, app-web-2
+    ");
+    let down = "services: {web: {image: app, scale: 2, x-zdd: {parallelism: 1}}}";
+    assert_snapshot!(planned(down, &[1, 2, 3, 4].map(|n| stale("web", n))), @"
+    Project app
+      web  roll       configuration changed
+             1. start 1 new container (scale 5; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1, app-web-2, app-web-3
+             4. stop app-web-1, app-web-2, app-web-3 (undo: start again)
+             5. start 1 new container (scale 6, leaving the stopped ones stopped; undo: remove)
+             6. wait until healthy, or running 10s without a healthcheck
+             7. drain app-web-4
+             8. stop app-web-4 (undo: start again)
+             9. remove app-web-1, app-web-2, app-web-3, app-web-4
+    ");
+}
+
+#[test]
+fn force() {
+    let request = Request { force: true, ..Request::default() };
+    assert_snapshot!(planned_for(WEB, &[fresh("web", 1), fresh("web", 2), fresh("web", 3)], &request), @"
+    Project app
+      web  roll       forced
+             1. start 3 new containers (scale 6; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1, app-web-2, app-web-3
+             4. stop app-web-1, app-web-2, app-web-3 (undo: start again)
+             5. remove app-web-1, app-web-2, app-web-3
+    ");
+}
+
+#[test]
+fn injected_files_let_compose_start_everything() {
+    let injected = "services: {web: {image: app, scale: 2, configs: [{source: c}], x-zdd: {parallelism: 1}}}\n\
+                    configs: {c: {content: hello}}";
+    assert_snapshot!(planned(injected, &[stale("web", 1), stale("web", 2), stale("web", 3).exited(1)]), @"
+    Project app
+      web  roll       configuration changed
+             1. remove stopped app-web-3
+             2. start 2 new containers (scale 4; undo: remove)
+             3. wait until healthy, or running 10s without a healthcheck
+             4. drain app-web-1, app-web-2
+             5. stop app-web-1, app-web-2 (undo: start again)
+             6. remove app-web-1, app-web-2
+           note: all at once, not in batches: its configs or secrets are copied in by Compose, which would start the stopped old containers too
+    ");
+}
+
+#[test]
+fn an_image_that_is_not_there_yet() {
+    let pending = Request { pending_images: ["web".to_owned()].into(), ..Request::default() };
+    assert_snapshot!(planned_for(WEB, &[1, 2, 3].map(|n| fresh("web", n)), &pending), @"
+    Project app
+      web  unchanged  unchanged so far; its image may change when it is built or pulled
+    ");
+}
+
+#[test]
+fn a_provider_has_nothing_to_roll() {
+    let provided = "services: {dns: {provider: {type: dns-tool}}, web: {image: app, depends_on: {dns: {}}}}";
+    assert_snapshot!(planned(provided, &[]), @r#"
+    Project app
+      dns  unchanged  run by its provider, which "docker compose up" calls
+      web  create     nothing of it runs
+             1. start 1 new container (scale 1; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+    "#);
+}
+
+#[test]
+fn what_anonymous_volumes_hold_is_lost_and_said_so() {
+    let with = |n: u32| {
+        let anonymous_volumes = vec!["/cache".to_owned(), "/data".to_owned()];
+        zdd::observed::Container { anonymous_volumes, ..stale("web", n) }
+    };
+    assert_snapshot!(planned("services: {web: {image: app, scale: 2}}", &[with(1), with(2)]), @"
+    Project app
+      web  roll       configuration changed
+             1. start 2 new containers (scale 4; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1, app-web-2
+             4. stop app-web-1, app-web-2 (undo: start again)
+             5. remove app-web-1, app-web-2
+           note: what it wrote to /cache, /data is gone with the old container: an anonymous volume is not handed on; give it a name
+    ");
+}
+
+#[test]
+fn a_removal_in_progress_is_not_there() {
+    let removing = [
+        fresh("web", 1),
+        fresh("web", 2),
+        fresh("web", 3),
+        stale("web", 4).state(zdd::observed::State::Removing),
+    ];
+    assert_snapshot!(planned(WEB, &removing), @"
+    Project app
+      web  unchanged  as wanted
+    ");
+}

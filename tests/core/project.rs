@@ -1,0 +1,257 @@
+//! Plans of several services: order, names, what is left alone; and a plan as data.
+
+use insta::assert_snapshot;
+use zdd::{
+    observed::{Container, parse_inspect},
+    plan::{Request, Verbose},
+};
+
+use crate::make::{Turned, fresh, planned, planned_for, stale};
+
+const WEB: &str = "services: {web: {image: app, scale: 3}}";
+
+#[test]
+fn orphans() {
+    let containers = [
+        fresh("web", 1),
+        fresh("web", 2),
+        fresh("web", 3),
+        stale("old", 1),
+        stale("old", 2).exited(0),
+        stale("debug", 1),
+    ];
+    let dormant = Request { dormant: ["debug".to_owned()].into(), ..Request::default() };
+    assert_snapshot!(planned_for(WEB, &containers, &dormant), @"
+    Project app
+      web  unchanged  as wanted
+      orphans, left as they are: app-old-1, app-old-2 (--remove-orphans removes them)
+    ");
+    let removed = Request { remove_orphans: true, ..dormant };
+    let plan = planned_for(WEB, &containers, &removed);
+    assert!(plan.changes());
+    assert_snapshot!(plan, @"
+    Project app
+      web  unchanged  as wanted
+      remove orphans: app-old-1, app-old-2
+    ");
+}
+
+/// A chain: `web` needs `api`, `api` needs `db`; `mail` stands alone.
+const CHAIN: &str = "services: {web: {image: app, depends_on: {api: {}}}, api: {image: app, depends_on: {db: {}}}, \
+                     db: {image: db}, mail: {image: mail}}";
+
+#[test]
+fn everything_in_dependency_order() {
+    assert_snapshot!(planned(CHAIN, &[]), @"
+    Project app
+      db    create     nothing of it runs
+              1. start 1 new container (scale 1; undo: remove)
+              2. wait until healthy, or running 10s without a healthcheck
+      api   create     nothing of it runs
+              1. start 1 new container (scale 1; undo: remove)
+              2. wait until healthy, or running 10s without a healthcheck
+      mail  create     nothing of it runs
+              1. start 1 new container (scale 1; undo: remove)
+              2. wait until healthy, or running 10s without a healthcheck
+      web   create     nothing of it runs
+              1. start 1 new container (scale 1; undo: remove)
+              2. wait until healthy, or running 10s without a healthcheck
+    ");
+}
+
+#[test]
+fn a_named_service_starts_what_it_needs_and_updates_only_itself() {
+    let named = Request { services: vec!["web".to_owned()], ..Request::default() };
+    assert_snapshot!(planned_for(CHAIN, &[stale("web", 1), stale("api", 1), stale("mail", 1)], &named), @"
+    Project app
+      db   create     nothing of it runs, and a named service depends on it
+             1. start 1 new container (scale 1; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+      api  unchanged  changed, but not named: left as it is
+      web  roll       configuration changed
+             1. start 1 new container (scale 2; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1
+             4. stop app-web-1 (undo: start again)
+             5. remove app-web-1
+    ");
+}
+
+#[test]
+#[ignore = "a dependency that was stopped and exited with code 0 counts as finished"]
+fn a_stopped_dependency_is_started() {
+    let named = Request { services: vec!["api".to_owned()], ..Request::default() };
+    let plan = planned_for(CHAIN, &[fresh("db", 1).exited(0), stale("api", 1)], &named);
+    assert_eq!(plan.services[0].verdict.word(), "create", "{plan}");
+}
+
+#[test]
+fn named_without_dependencies() {
+    let alone = Request { services: vec!["web".to_owned()], no_deps: true, ..Request::default() };
+    assert_snapshot!(planned_for(CHAIN, &[stale("web", 1)], &alone), @"
+    Project app
+      web  roll       configuration changed
+             1. start 1 new container (scale 2; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1
+             4. stop app-web-1 (undo: start again)
+             5. remove app-web-1
+    ");
+}
+
+#[test]
+fn a_dependency_that_is_paused_blocks_only_when_it_must_start() {
+    let named = Request { services: vec!["api".to_owned()], ..Request::default() };
+    assert_snapshot!(planned_for(CHAIN, &[fresh("api", 1), fresh("db", 1).paused()], &named), @r#"
+    Project app
+      db   blocked    app-db-1 is paused
+           refused: container app-db-1 is paused, and Compose cannot scale a service with a paused container; type "docker unpause app-db-1" or "docker rm -f app-db-1"
+      api  unchanged  as wanted
+    "#);
+}
+
+#[test]
+fn services_wait_for_what_they_depend_on() {
+    let after = |request: &Request| {
+        let plan = planned_for(CHAIN, &[], request);
+        plan.services
+            .iter()
+            .map(|s| format!("{} after {}", s.service, s.after.join(" ")))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    assert_eq!(after(&Request::default()), "db after ; api after db; mail after ; web after api");
+    let alone = Request { services: vec!["web".to_owned()], no_deps: true, ..Request::default() };
+    assert_eq!(after(&alone), "web after ");
+}
+
+/// `debug` has a profile that is not enabled: Compose keeps the dependency and leaves out the service.
+fn waits_for_the_missing(request: &Request) -> bool {
+    let optional = "services: {web: {image: app, depends_on: {debug: {required: false}}}}";
+    planned_for(optional, &[], request).services[0].after.contains(&"debug".to_owned())
+}
+
+#[test]
+fn nobody_waits_for_a_service_that_is_not_there() {
+    assert!(!waits_for_the_missing(&Request::default()));
+}
+
+#[test]
+#[ignore = "a named service waits for its optional dependency that no profile enables, for ever"]
+fn nobody_named_waits_for_a_service_that_is_not_there() {
+    assert!(!waits_for_the_missing(&Request { services: vec!["web".to_owned()], ..Request::default() }));
+}
+
+#[test]
+fn as_json() {
+    let plan = planned("services: {web: {image: app, x-zdd: {parallelism: 2}}}", &[stale("web", 1)]);
+    let mut json = serde_json::to_value(&plan).expect("JSON");
+    let settings =
+        json["services"][0].as_object_mut().and_then(|service| service.remove("settings")).expect("settings");
+    let parallelism = serde_json::json!({"value": "2", "source": "x-zdd of the service"});
+    assert_eq!(settings["parallelism"], parallelism);
+    assert_snapshot!(serde_json::to_string_pretty(&json).expect("JSON"), @r#"
+    {
+      "orphans": [],
+      "project": "app",
+      "remove_orphans": false,
+      "services": [
+        {
+          "after": [],
+          "means": {
+            "by": "nothing"
+          },
+          "notes": [],
+          "reason": "configuration changed",
+          "refusals": [],
+          "replicas": 1,
+          "service": "web",
+          "steps": [
+            {
+              "batch": 1,
+              "count": 1,
+              "how": "up",
+              "scale": 2,
+              "step": "start"
+            },
+            {
+              "also": [],
+              "batch": 1,
+              "step": "gate"
+            },
+            {
+              "batch": 1,
+              "containers": [
+                {
+                  "id": "id-of-app-web-1",
+                  "name": "app-web-1"
+                }
+              ],
+              "step": "drain"
+            },
+            {
+              "batch": 1,
+              "containers": [
+                {
+                  "id": "id-of-app-web-1",
+                  "name": "app-web-1"
+                }
+              ],
+              "step": "stop"
+            },
+            {
+              "containers": [
+                {
+                  "id": "id-of-app-web-1",
+                  "name": "app-web-1"
+                }
+              ],
+              "step": "remove"
+            }
+          ],
+          "verdict": "roll"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn verbose() {
+    let plan = planned(
+        "services: {web: {image: app, x-zdd: {parallelism: 2}}, idle: {image: app}}",
+        &[stale("web", 1), fresh("idle", 1)],
+    );
+    assert_snapshot!(Verbose(&plan), @"
+    Project app
+      idle  unchanged  as wanted
+      web   roll       configuration changed
+              1. start 1 new container (scale 2; undo: remove)
+              2. wait until healthy, or running 10s without a healthcheck
+              3. drain app-web-1
+              4. stop app-web-1 (undo: start again)
+              5. remove app-web-1
+    Settings of web
+      strategy           auto                  default
+      parallelism        2                     x-zdd of the service
+      delay              0s                    default
+      order              start-first           default
+      failure_action     rollback              default
+      max_failure_ratio  0                     default
+      monitor            10s                   default
+      wait_timeout       from the healthcheck  default
+      settle             0s                    default
+      drain              auto                  default
+      drain_timeout      1m00s                 default
+    ");
+}
+
+#[test]
+fn one_offs_and_runners_of_hooks_are_no_orphans_either() {
+    let found =
+        parse_inspect(include_str!("data/inspect/engine-20.10.json")).expect("what the engine prints");
+    let removed = Request { remove_orphans: true, ..Request::default() };
+    let plan = planned_for("services: {}", &found, &removed);
+    assert_eq!(plan.orphans, found.iter().map(Container::reference).collect::<Vec<_>>());
+    assert!(!plan.to_string().contains("-run-") && !plan.to_string().contains("pre_start"), "{plan}");
+}

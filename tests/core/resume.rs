@@ -1,0 +1,327 @@
+//! Plans from what a broken-off rollout, a crash or a failed attempt left behind.
+
+use insta::assert_snapshot;
+use zdd::{
+    observed::Container,
+    plan::{Request, Step},
+};
+
+use crate::make::{Turned, fresh, planned, planned_for, stale};
+
+const WEB: &str = "services: {web: {image: app, scale: 3}}";
+const BY_ONE: &str = "services: {web: {image: app, scale: 3, x-zdd: {parallelism: 1}}}";
+
+#[test]
+fn broken_off_while_the_new_ones_were_watched() {
+    let six = [
+        stale("web", 1),
+        stale("web", 2),
+        stale("web", 3),
+        fresh("web", 4).starting(),
+        fresh("web", 5),
+        fresh("web", 6),
+    ];
+    assert_snapshot!(planned(WEB, &six), @"
+    Project app
+      web  roll       configuration changed; 3 replicas done before, 3 to go
+             1. wait until healthy, or running 10s without a healthcheck, with app-web-5, app-web-6, app-web-4
+             2. drain app-web-1, app-web-2, app-web-3
+             3. stop app-web-1, app-web-2, app-web-3 (undo: start again)
+             4. remove app-web-1, app-web-2, app-web-3
+    ");
+}
+
+#[test]
+fn broken_off_between_two_batches() {
+    let five = [
+        stale("web", 1).exited(0),
+        stale("web", 2),
+        stale("web", 3),
+        fresh("web", 4),
+        fresh("web", 5).created(),
+    ];
+    assert_snapshot!(planned(BY_ONE, &five), @"
+    Project app
+      web  roll       configuration changed; 1 replica done before, 2 to go
+             1. start 1 new container (scale 6, leaving the stopped ones stopped; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck, with app-web-4
+             3. drain app-web-2
+             4. stop app-web-2 (undo: start again)
+             5. start 1 new container (scale 7, leaving the stopped ones stopped; undo: remove)
+             6. wait until healthy, or running 10s without a healthcheck
+             7. drain app-web-3
+             8. stop app-web-3 (undo: start again)
+             9. remove app-web-2, app-web-3, app-web-1, app-web-5
+    ");
+}
+
+#[test]
+fn broken_off_before_the_stopped_were_removed() {
+    let six = [
+        stale("web", 1).exited(0),
+        stale("web", 2).exited(137),
+        stale("web", 3).exited(0),
+        fresh("web", 4),
+        fresh("web", 5),
+        fresh("web", 6),
+    ];
+    assert_snapshot!(planned(WEB, &six), @"
+    Project app
+      web  scale      removes 3 stopped containers of it
+             1. remove app-web-1, app-web-2, app-web-3
+    ");
+}
+
+#[test]
+fn broken_off_while_the_old_were_being_stopped() {
+    let six = [
+        stale("web", 1).exited(0),
+        stale("web", 2),
+        stale("web", 3),
+        fresh("web", 4),
+        fresh("web", 5),
+        fresh("web", 6),
+    ];
+    assert_snapshot!(planned(WEB, &six), @"
+    Project app
+      web  roll       configuration changed; 3 replicas done before, 2 to go
+             1. wait until healthy, or running 10s without a healthcheck, with app-web-4, app-web-5, app-web-6
+             2. drain app-web-2, app-web-3
+             3. stop app-web-2, app-web-3 (undo: start again)
+             4. remove app-web-2, app-web-3, app-web-1
+    ");
+}
+
+#[test]
+fn a_crashed_replica_among_healthy_ones() {
+    assert_snapshot!(planned(WEB, &[fresh("web", 1), fresh("web", 2).exited(1), fresh("web", 3)]), @"
+    Project app
+      web  scale      2 of 3 replicas run
+             1. start 1 new container (scale 4, leaving the stopped ones stopped; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. remove app-web-2
+    ");
+}
+
+#[test]
+fn created_leftovers_beside_the_old() {
+    let five = [
+        stale("web", 1),
+        stale("web", 2),
+        stale("web", 3),
+        fresh("web", 4).created(),
+        stale("web", 5).created(),
+    ];
+    assert_snapshot!(planned(WEB, &five), @"
+    Project app
+      web  roll       configuration changed
+             1. start 3 new containers (scale 8, leaving the stopped ones stopped; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1, app-web-2, app-web-3
+             4. stop app-web-1, app-web-2, app-web-3 (undo: start again)
+             5. remove app-web-1, app-web-2, app-web-3, app-web-4, app-web-5
+    ");
+}
+
+#[test]
+fn unhealthy_new_ones_beside_the_old_are_replaced() {
+    let five = [
+        stale("web", 1),
+        stale("web", 2),
+        stale("web", 3),
+        fresh("web", 4).unhealthy(),
+        fresh("web", 5).restarting(),
+    ];
+    assert_snapshot!(planned(WEB, &five), @"
+    Project app
+      web  roll       configuration changed
+             1. start 3 new containers (scale 8; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-4, app-web-5, app-web-1, app-web-2, app-web-3
+             4. stop app-web-4, app-web-5, app-web-1, app-web-2, app-web-3 (undo: start again)
+             5. remove app-web-4, app-web-5, app-web-1, app-web-2, app-web-3
+    ");
+}
+
+#[test]
+fn unhealthy_old_ones_go_first() {
+    let three = [stale("web", 1).healthy(), stale("web", 2).unhealthy(), stale("web", 3).restarting()];
+    assert_snapshot!(planned(BY_ONE, &three), @"
+    Project app
+      web  roll       configuration changed
+             1. start 1 new container (scale 4; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-2, app-web-3
+             4. stop app-web-2, app-web-3 (undo: start again)
+             5. start 1 new container (scale 5, leaving the stopped ones stopped; undo: remove)
+             6. wait until healthy, or running 10s without a healthcheck
+             7. start 1 new container (scale 6, leaving the stopped ones stopped; undo: remove)
+             8. wait until healthy, or running 10s without a healthcheck
+             9. drain app-web-1
+            10. stop app-web-1 (undo: start again)
+            11. remove app-web-2, app-web-3, app-web-1
+    ");
+}
+
+#[test]
+fn everything_is_down() {
+    assert_snapshot!(planned(WEB, &[stale("web", 1).exited(0), stale("web", 2).exited(0), fresh("web", 3).exited(1)]), @"
+    Project app
+      web  create     nothing of it runs
+             1. start 3 new containers (scale 6, leaving the stopped ones stopped; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. remove app-web-1, app-web-2, app-web-3
+    ");
+}
+
+#[test]
+fn everything_of_the_wanted_version_is_unhealthy() {
+    assert_snapshot!(planned(WEB, &[1, 2, 3].map(|n| fresh("web", n).unhealthy())), @"
+    Project app
+      web  unchanged  as wanted
+    ");
+}
+
+#[test]
+fn pre_start_runs_once_a_rollout() {
+    let hooked = "services: {web: {image: app, scale: 2, pre_start: [{command: [migrate]}]}}";
+    let runs = |containers: &[Container]| {
+        planned(hooked, containers).services[0].steps.iter().filter(|step| **step == Step::PreStart).count()
+    };
+    assert_eq!(runs(&[]), 0, "Compose runs it with the first container");
+    assert_eq!(runs(&[stale("web", 1), stale("web", 2)]), 1);
+    assert_eq!(runs(&[stale("web", 1).exited(0)]), 1, "the containers are only created by Compose then");
+    assert_eq!(
+        runs(&[stale("web", 1), fresh("web", 2)]),
+        0,
+        "a container of the new version has begun already"
+    );
+    assert_eq!(runs(&[stale("web", 1), fresh("web", 2).unhealthy()]), 1, "a new attempt");
+    assert_eq!(runs(&[fresh("web", 1)]), 0, "only the count differs");
+}
+
+/// The steps as a list of their kinds, in order.
+fn kinds(services: &str, containers: &[Container]) -> Vec<&'static str> {
+    let kind = |step: &Step| match step {
+        Step::Clear { .. } => "clear",
+        Step::PreStart => "pre_start",
+        Step::Delay { .. } => "delay",
+        Step::Start { .. } => "start",
+        Step::Gate { .. } => "gate",
+        Step::Settle { .. } => "settle",
+        Step::Drain { .. } => "drain",
+        Step::Stop { .. } => "stop",
+        Step::Remove { .. } => "remove",
+        Step::Recreate { .. } => "recreate",
+    };
+    planned(services, containers).services[0].steps.iter().map(kind).collect()
+}
+
+#[test]
+#[ignore = "old containers that are still starting count as useless and all go with the first batch"]
+fn old_ones_that_are_starting_are_kept_like_those_that_serve() {
+    // After a reboot: by the time the first new one is healthy, the old ones serve too.
+    let plan = planned(BY_ONE, &[1, 2, 3].map(|n| stale("web", n).starting()));
+    let first_stop = plan.services[0].steps.iter().find_map(|step| match step {
+        Step::Stop { batch, containers } => Some((*batch, containers.len())),
+        _ => None,
+    });
+    assert_eq!(first_stop, Some((1, 1)), "{plan}");
+}
+
+#[test]
+#[ignore = "the gate refuses any container that ever restarted, so a run that left one behind can never go on"]
+fn a_new_one_that_restarted_long_ago_does_not_fail_the_gate_for_ever() {
+    let restarted = Container { restart_count: 1, ..fresh("web", 4).healthy() };
+    let plan = planned(WEB, &[stale("web", 1), stale("web", 2), stale("web", 3), restarted.clone()]);
+    let gated = plan.services[0].steps.iter().any(|step| match step {
+        Step::Gate { also, .. } => also.contains(&restarted.reference()),
+        _ => false,
+    });
+    assert!(!gated, "{plan}");
+}
+
+#[test]
+#[ignore = "new containers that nobody has vouched for yet count as done"]
+fn starting_ones_of_a_broken_off_first_start_are_watched() {
+    assert!(kinds(WEB, &[1, 2, 3].map(|n| fresh("web", n).starting())).contains(&"gate"));
+}
+
+#[test]
+#[ignore = "the stopped old ones, the only way back, are removed before the new ones are proven"]
+fn after_a_broken_off_stop_first_the_new_ones_are_watched_before_the_old_are_removed() {
+    let stop_first = "services: {web: {image: app, scale: 2, x-zdd: {order: stop-first}}}";
+    let four = [
+        stale("web", 1).exited(0),
+        stale("web", 2).exited(0),
+        fresh("web", 3).starting(),
+        fresh("web", 4).starting(),
+    ];
+    assert_eq!(kinds(stop_first, &four), ["gate", "remove"]);
+}
+
+#[test]
+#[ignore = "all old ones are stopped before the new ones of the broken-off run are proven"]
+fn a_resumed_stop_first_watches_what_is_there_before_it_stops_more() {
+    let stop_first = "services: {web: {image: app, scale: 3, x-zdd: {order: stop-first, parallelism: 1}}}";
+    let five = [stale("web", 2), stale("web", 3), fresh("web", 4).starting(), fresh("web", 5).starting()];
+    let kinds = kinds(stop_first, &five);
+    let at = |kind: &str| kinds.iter().position(|k| *k == kind);
+    assert!(at("gate") < at("stop"), "{kinds:?}");
+}
+
+#[test]
+#[ignore = "containers that are about to be stopped are waited for until they are healthy"]
+fn scaling_to_none_waits_for_nobody() {
+    let none = "services: {web: {image: app, scale: 0}}";
+    assert_eq!(kinds(none, &[stale("web", 1), fresh("web", 2).starting()]), ["drain", "stop", "remove"]);
+}
+
+#[test]
+#[ignore = "the name is still taken by the stopped container: Compose refuses to create a second one"]
+fn a_stopped_container_gives_its_name_back_before_the_next_is_created() {
+    let named = "services: {web: {image: app, container_name: it}}";
+    let kinds = kinds(named, &[stale("web", 1).exited(0)]);
+    assert_eq!(kinds, ["clear", "start", "gate"]);
+}
+
+#[test]
+#[ignore = "stopped old ones are there when the new ones start, so docker starts them, without their files"]
+fn stop_first_lets_compose_start_containers_with_injected_files() {
+    let injected = "services: {web: {image: app, configs: [{source: c}], x-zdd: {order: stop-first}}}\n\
+                    configs: {c: {content: hello}}";
+    let plan = planned(injected, &[stale("web", 1)]);
+    let by_docker = |step: &Step| matches!(step, Step::Start { how: zdd::plan::Start::CreateThenStart, .. });
+    assert!(!plan.services[0].steps.iter().any(by_docker), "{plan}");
+}
+
+#[test]
+#[ignore = "the port is taken by the first replica, and the second is started all the same"]
+fn a_scale_that_the_engine_cannot_carry_is_refused() {
+    let fixed = "services: {web: {image: app, scale: 2, ports: [{target: 80, published: \"80\"}]}}";
+    assert!(planned(fixed, &[fresh("web", 1)]).refused());
+    assert!(planned(fixed, &[]).refused());
+}
+
+#[test]
+#[ignore = "Compose hashes the ID of the container it lives in, so such a service looks changed for ever"]
+fn a_sidecar_that_nobody_changed_is_not_refused() {
+    let sidecar = "services: {web: {image: app}, side: {image: app, network_mode: \"service:web\"}}";
+    let plan = planned(sidecar, &[fresh("web", 1), stale("side", 1)]);
+    assert!(!plan.refused(), "{plan}");
+}
+
+#[test]
+fn force_takes_the_new_ones_of_a_broken_off_run_too() {
+    let force = Request { force: true, ..Request::default() };
+    let four = [stale("web", 1), fresh("web", 2), fresh("web", 3), fresh("web", 4).exited(1)];
+    assert_snapshot!(planned_for(WEB, &four, &force), @"
+    Project app
+      web  roll       configuration changed
+             1. start 3 new containers (scale 7, leaving the stopped ones stopped; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-1, app-web-2, app-web-3
+             4. stop app-web-1, app-web-2, app-web-3 (undo: start again)
+             5. remove app-web-1, app-web-2, app-web-3, app-web-4
+    ");
+}
