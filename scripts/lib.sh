@@ -174,7 +174,7 @@ install_engine() {
 }
 
 start_engine() {
-    local log=/var/log/dockerd.log
+    local log=/var/log/docker.log # where Debian's service has it, too
     say "Starting the Docker engine"
     if [ -d /run/systemd/system ]; then
         quietly systemctl start docker && wait_for_engine 60 && return
@@ -182,7 +182,7 @@ start_engine() {
         quietly service docker start && wait_for_engine 30 && return
     fi
     say "Its service does not start; running dockerd in the background, log in $log"
-    setsid dockerd >"$log" 2>&1 </dev/null &
+    setsid dockerd >>"$log" 2>&1 </dev/null &
     wait_for_engine 60 || {
         tail -n 20 "$log" >&2
         die "the Docker engine does not start; its log is $log"
@@ -216,8 +216,10 @@ has_pip() { python3 -m pip --version >/dev/null 2>&1; }
 can_compose() { ! [ -e "$PLUGINS/docker-compose" ] && { has_pip || can_apt; }; }
 
 hint_compose() {
+    local version
+    version=$(compose_version)
     if [ -e "$PLUGINS/docker-compose" ]; then
-        echo "$PLUGINS/docker-compose is $(compose_version | sed 's/^$/no good/'), $COMPOSE_NEEDED is needed; update it, or move it away"
+        echo "$PLUGINS/docker-compose is ${version:-broken}, $COMPOSE_NEEDED or newer is needed; update it, or move it away"
     elif ! has_pip && command -v apt-get >/dev/null; then
         echo "type, as root: apt-get install python3-pip, and run this again"
     else
@@ -280,7 +282,9 @@ have_lints() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/d
 can_lints() { command -v rustup >/dev/null || { can_apt && ! [ -e "$HOME/.cargo/bin/cargo" ]; }; }
 
 hint_lints() {
-    if command -v apt-get >/dev/null; then
+    if ! command -v cargo >/dev/null; then
+        echo "they come with Rust when rustup installs it"
+    elif command -v apt-get >/dev/null; then
         echo "type: rustup component add rustfmt clippy (or, as root: apt-get install rustfmt rust-clippy)"
     else
         echo "type: rustup component add rustfmt clippy"

@@ -33,45 +33,45 @@ fn exited(code: i64, oom: bool, error: &str) -> Judgement {
 
 #[test]
 fn healthy_passes_at_once() {
-    assert_eq!(GATE.judge(&checked(HealthStatus::Healthy), Duration::ZERO), Judgement::Pass);
-    assert_eq!(GATE.judge(&checked(HealthStatus::Healthy), seconds(1_000_000)), Judgement::Pass);
+    assert_eq!(GATE.judge(&checked(HealthStatus::Healthy), 0, Duration::ZERO), Judgement::Pass);
+    assert_eq!(GATE.judge(&checked(HealthStatus::Healthy), 0, seconds(1_000_000)), Judgement::Pass);
 }
 
 #[test]
 fn unhealthy_fails_at_once() {
     let mut container = checked(HealthStatus::Unhealthy);
     container.health = Some(Health { status: HealthStatus::Unhealthy, failing_streak: 3, output: None });
-    assert_eq!(GATE.judge(&container, Duration::ZERO), Judgement::Fail(Why::Unhealthy { probes: 3 }));
+    assert_eq!(GATE.judge(&container, 0, Duration::ZERO), Judgement::Fail(Why::Unhealthy { probes: 3 }));
 }
 
 #[test]
 fn starting_waits_to_the_deadline() {
     let container = checked(HealthStatus::Starting);
     let limit = seconds(4 + (5 + 2) * 3) + SLACK;
-    assert_eq!(GATE.judge(&container, Duration::ZERO), Judgement::Wait(limit));
-    assert_eq!(GATE.judge(&container, limit - seconds(1)), Judgement::Wait(seconds(1)));
+    assert_eq!(GATE.judge(&container, 0, Duration::ZERO), Judgement::Wait(limit));
+    assert_eq!(GATE.judge(&container, 0, limit - seconds(1)), Judgement::Wait(seconds(1)));
     let late = Judgement::Fail(Why::Deadline { after: limit, healthy_late: true });
-    assert_eq!(GATE.judge(&container, limit), late);
-    assert_eq!(GATE.judge(&container, limit * 2), late);
+    assert_eq!(GATE.judge(&container, 0, limit), late);
+    assert_eq!(GATE.judge(&container, 0, limit * 2), late);
 }
 
 #[test]
 fn a_written_deadline_holds_for_the_healthcheck() {
     let gate = Gate { wait_timeout: Some(seconds(3)), ..GATE };
     let container = checked(HealthStatus::Starting);
-    assert_eq!(gate.judge(&container, seconds(1)), Judgement::Wait(seconds(2)));
+    assert_eq!(gate.judge(&container, 0, seconds(1)), Judgement::Wait(seconds(2)));
     let late = Judgement::Fail(Why::Deadline { after: seconds(3), healthy_late: true });
-    assert_eq!(gate.judge(&container, seconds(3)), late);
+    assert_eq!(gate.judge(&container, 0, seconds(3)), late);
     assert_eq!(gate.deadline_for(&container), seconds(3));
 }
 
 #[test]
 fn without_a_healthcheck_the_window_must_pass_in_one_piece() {
-    assert_eq!(GATE.judge(&plain(), Duration::ZERO), Judgement::Wait(seconds(10)));
-    assert_eq!(GATE.judge(&plain(), seconds(7)), Judgement::Wait(seconds(3)));
-    assert_eq!(GATE.judge(&plain(), seconds(10)), Judgement::Pass);
+    assert_eq!(GATE.judge(&plain(), 0, Duration::ZERO), Judgement::Wait(seconds(10)));
+    assert_eq!(GATE.judge(&plain(), 0, seconds(7)), Judgement::Wait(seconds(3)));
+    assert_eq!(GATE.judge(&plain(), 0, seconds(10)), Judgement::Pass);
     let at_once = Gate { monitor: Duration::ZERO, ..GATE };
-    assert_eq!(at_once.judge(&plain(), Duration::ZERO), Judgement::Pass);
+    assert_eq!(at_once.judge(&plain(), 0, Duration::ZERO), Judgement::Pass);
     assert_eq!(GATE.deadline_for(&plain()), seconds(10));
 }
 
@@ -87,7 +87,7 @@ fn crashes_fail_whatever_the_health_says() {
     ] {
         for health in [None, checked(HealthStatus::Healthy).health, checked(HealthStatus::Starting).health] {
             let container = Container { state, health, exit_code: 3, ..plain() };
-            assert_eq!(GATE.judge(&container, seconds(1)), expected, "{state:?}");
+            assert_eq!(GATE.judge(&container, 0, seconds(1)), expected, "{state:?}");
         }
     }
 }
@@ -95,43 +95,56 @@ fn crashes_fail_whatever_the_health_says() {
 #[test]
 fn a_restart_counts_although_it_runs_and_is_healthy_again() {
     let container = Container { restart_count: 2, exit_code: 1, ..checked(HealthStatus::Healthy) };
-    assert_eq!(GATE.judge(&container, seconds(1)), Judgement::Fail(Why::Restarting { times: 2, code: 1 }));
+    assert_eq!(GATE.judge(&container, 0, seconds(1)), Judgement::Fail(Why::Restarting { times: 2, code: 1 }));
+}
+
+#[test]
+fn restarts_before_the_watch_are_the_past() {
+    let container = Container { restart_count: 2, ..checked(HealthStatus::Healthy) };
+    assert_eq!(GATE.judge(&container, 2, seconds(1)), Judgement::Pass);
+    let again = Judgement::Fail(Why::Restarting { times: 1, code: 0 });
+    assert_eq!(GATE.judge(&container, 1, seconds(1)), again);
+    let restarting = Container { state: State::Restarting, ..container };
+    assert!(matches!(GATE.judge(&restarting, 2, seconds(1)), Judgement::Fail(Why::Restarting { .. })));
 }
 
 #[test]
 fn out_of_memory_counts_although_it_runs() {
     let container = Container { oom_killed: true, ..checked(HealthStatus::Healthy) };
-    assert_eq!(GATE.judge(&container, seconds(1)), exited(0, true, ""));
+    assert_eq!(GATE.judge(&container, 0, seconds(1)), exited(0, true, ""));
     let dead = Container { oom_killed: true, ..plain().exited(137) };
-    assert_eq!(GATE.judge(&dead, seconds(1)), exited(137, true, ""));
+    assert_eq!(GATE.judge(&dead, 0, seconds(1)), exited(137, true, ""));
 }
 
 #[test]
 fn one_shot_passes_by_ending_well() {
-    assert_eq!(ONE_SHOT.judge(&plain().exited(0), seconds(1)), Judgement::Pass);
-    assert_eq!(ONE_SHOT.judge(&plain().exited(1), seconds(1)), exited(1, false, ""));
-    assert_eq!(GATE.judge(&plain().exited(0), seconds(1)), exited(0, false, ""));
+    assert_eq!(ONE_SHOT.judge(&plain().exited(0), 0, seconds(1)), Judgement::Pass);
+    assert_eq!(ONE_SHOT.judge(&plain().exited(1), 0, seconds(1)), exited(1, false, ""));
+    assert_eq!(GATE.judge(&plain().exited(0), 0, seconds(1)), exited(0, false, ""));
 }
 
 #[test]
 fn one_shot_is_waited_for_as_long_as_it_runs() {
-    assert_eq!(ONE_SHOT.judge(&plain(), Duration::ZERO), Judgement::Wait(Duration::MAX));
-    assert_eq!(ONE_SHOT.judge(&plain(), seconds(100_000)), Judgement::Wait(Duration::MAX - seconds(100_000)));
+    assert_eq!(ONE_SHOT.judge(&plain(), 0, Duration::ZERO), Judgement::Wait(Duration::MAX));
     assert_eq!(
-        ONE_SHOT.judge(&checked(HealthStatus::Healthy), seconds(1)),
-        ONE_SHOT.judge(&checked(HealthStatus::Starting), seconds(1))
+        ONE_SHOT.judge(&plain(), 0, seconds(100_000)),
+        Judgement::Wait(Duration::MAX - seconds(100_000))
+    );
+    assert_eq!(
+        ONE_SHOT.judge(&checked(HealthStatus::Healthy), 0, seconds(1)),
+        ONE_SHOT.judge(&checked(HealthStatus::Starting), 0, seconds(1))
     );
     let limited = Gate { wait_timeout: Some(seconds(60)), ..ONE_SHOT };
-    assert_eq!(limited.judge(&plain(), seconds(20)), Judgement::Wait(seconds(40)));
+    assert_eq!(limited.judge(&plain(), 0, seconds(20)), Judgement::Wait(seconds(40)));
     let late = Judgement::Fail(Why::Deadline { after: seconds(60), healthy_late: false });
-    assert_eq!(limited.judge(&plain(), seconds(60)), late);
+    assert_eq!(limited.judge(&plain(), 0, seconds(60)), late);
 }
 
 #[test]
 #[ignore = "a migration from an image with a HEALTHCHECK is given that check's deadline, then stopped half way"]
 fn a_healthcheck_of_the_image_sets_no_deadline_for_a_one_shot() {
     assert_eq!(ONE_SHOT.deadline_for(&checked(HealthStatus::Starting)), Duration::MAX);
-    let judged = ONE_SHOT.judge(&checked(HealthStatus::Unhealthy), seconds(3600));
+    let judged = ONE_SHOT.judge(&checked(HealthStatus::Unhealthy), 0, seconds(3600));
     assert!(matches!(judged, Judgement::Wait(_)), "{judged:?}");
 }
 
@@ -201,10 +214,12 @@ proptest! {
     #![proptest_config(cases(500))]
 
     #[test]
-    fn nothing_bad_ever_passes(container in readings(), gate in gates(), elapsed in 0..200_u64) {
-        let judged = gate.judge(&container, seconds(elapsed));
+    fn nothing_bad_ever_passes(
+        container in readings(), past in 0..3_u64, gate in gates(), elapsed in 0..200_u64,
+    ) {
+        let judged = gate.judge(&container, past, seconds(elapsed));
         let good_end = gate.one_shot && container.state == State::Exited && container.exit_code == 0;
-        let crashed = container.state != State::Running || container.restart_count > 0 || container.oom_killed;
+        let crashed = container.state != State::Running || container.restart_count > past || container.oom_killed;
         if crashed && !good_end {
             prop_assert!(matches!(judged, Judgement::Fail(_)), "{judged:?}");
         }
@@ -222,10 +237,10 @@ proptest! {
 
     #[test]
     fn a_wait_is_never_for_nothing_and_ends(container in readings(), gate in gates(), elapsed in 0..200_u64) {
-        if let Judgement::Wait(time) = gate.judge(&container, seconds(elapsed)) {
+        if let Judgement::Wait(time) = gate.judge(&container, 0, seconds(elapsed)) {
             prop_assert!(!time.is_zero());
             if time < seconds(1_000_000) {
-                let then = gate.judge(&container, seconds(elapsed) + time);
+                let then = gate.judge(&container, 0, seconds(elapsed) + time);
                 prop_assert!(!matches!(then, Judgement::Wait(_)), "{then:?}");
             }
         }

@@ -3,10 +3,10 @@
 use insta::assert_snapshot;
 use zdd::{
     observed::{Container, parse_inspect},
-    plan::{Request, Verbose},
+    plan::{Observed, Request, Verbose, plan},
 };
 
-use crate::make::{Turned, fresh, planned, planned_for, stale};
+use crate::make::{Turned, fresh, model, observed, planned, planned_for, stale};
 
 const WEB: &str = "services: {web: {image: app, scale: 3}}";
 
@@ -108,6 +108,29 @@ fn a_dependency_that_is_paused_blocks_only_when_it_must_start() {
            refused: container app-db-1 is paused, and Compose cannot scale a service with a paused container; type "docker unpause app-db-1" or "docker rm -f app-db-1"
       api  unchanged  as wanted
     "#);
+}
+
+/// The hash of a service that lives in another's container cannot be compared; then Compose is asked.
+#[test]
+fn compose_s_word_counts_where_hashes_differ() {
+    let sidecar = "services: {web: {image: app}, side: {image: app, network_mode: \"service:web\"}}";
+    let model = model(sidecar);
+    let containers = [fresh("web", 1), stale("side", 1)];
+    let verdict = |outdated: Option<&[&str]>| {
+        let outdated = outdated.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let observed = Observed { outdated, ..observed(&model, &containers) };
+        let plan = plan(&model, &observed, &Request::default());
+        plan.services
+            .iter()
+            .map(|s| format!("{} {}", s.service, s.verdict.word()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    assert!(model.services["side"].hash_is_resolved && !model.services["web"].hash_is_resolved);
+    assert_eq!(verdict(Some(&[])), "side unchanged, web unchanged");
+    assert_eq!(verdict(Some(&["app-side-1"])), "side recreate, web unchanged");
+    assert_eq!(verdict(Some(&["app-web-1"])), "side unchanged, web unchanged", "its own hash agrees");
+    assert_eq!(verdict(None), "side recreate, web unchanged");
 }
 
 #[test]

@@ -32,6 +32,8 @@ fn containers(service: &'static str) -> impl Strategy<Value = Vec<Container>> {
             1 => stale(service, number),
             _ => fresh(service, number).of_image("sha256:old"),
         };
+        // Some crashed long ago.
+        let container = Container { restart_count: u64::from(look == 1), ..container };
         match look {
             0 => container,
             1 => container.healthy(),

@@ -188,14 +188,14 @@ impl<'a> World<'a> {
     fn gate(&mut self, also: &[ContainerRef], run: &mut Run) -> Result<(), String> {
         let settings = &self.service.settings;
         let gate = Gate { monitor: settings.monitor, wait_timeout: settings.wait_timeout, one_shot: false };
-        let mut watched = std::mem::take(&mut run.unproven);
-        watched.extend(also.iter().map(|c| c.id.clone()));
-        for id in watched {
-            let container = self.find(&id)?;
+        let new = std::mem::take(&mut run.unproven);
+        for id in new.iter().chain(also.iter().map(|c| &c.id)) {
+            let container = self.find(id)?;
+            let past = if new.contains(id) { 0 } else { container.restart_count };
             if container.health.is_some() {
                 *container = container.clone().health(HealthStatus::Healthy);
             }
-            let judged = gate.judge(container, gate.monitor);
+            let judged = gate.judge(container, past, gate.monitor);
             if judged != Judgement::Pass {
                 return Err(format!("{} can never pass: {judged:?}", container.name));
             }

@@ -1,6 +1,7 @@
 //! End-to-end tests on a real engine: every test is a project of its own, counts every failed request, and
 //! leaves nothing behind. `scripts/test` makes the images and runs them.
 
+mod alone;
 mod draining;
 mod failures;
 mod leftovers;
@@ -8,3 +9,4 @@ mod names;
 mod rolling;
 mod stack;
 mod timing;
+mod whole;

@@ -2,7 +2,7 @@
 
 use crate::stack::{PATIENCE, Stack, app, behind_haproxy, free_port, ids, traffic};
 
-const HAPROXY_CFG: &str = include_str!("../../examples/haproxy/haproxy.cfg");
+pub const HAPROXY_CFG: &str = include_str!("../../examples/haproxy/haproxy.cfg");
 
 /// Three replicas behind HAProxy, version 1 serving.
 pub fn served(name: &str, extra: &str, env: &[(&str, &str)]) -> (Stack, u16) {

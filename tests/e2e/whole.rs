@@ -1,0 +1,106 @@
+//! The whole file in one command: only what changed is touched, in order.
+
+use crate::{
+    rolling::HAPROXY_CFG,
+    stack::{APP, HAPROXY, PATIENCE, Seen, Stack, free_port, traffic},
+};
+
+/// Ten services: web ×3 behind a proxy, api, worker, a database with a volume and a fixed port, a cache, a
+/// one-shot migration, a cron under a profile, mail, and a reporter that follows the database.
+fn shop(port: u16, database_port: u16) -> String {
+    let app = |name: &str, version: &str, more: &str| {
+        format!(
+            "  {name}:\n    image: {APP}\n    stop_grace_period: 2s\n    environment: {{APP_VERSION: \"${{{version}:-1}}\"}}\n    healthcheck: {{test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 300ms, timeout: 2s, retries: 5}}\n{more}"
+        )
+    };
+    let mut file = String::from("name: shop\nx-zdd: {monitor: 500ms}\nservices:\n");
+    file += &app("web", "WEB", "    deploy: {replicas: 3}\n    depends_on: {api: {condition: service_healthy}}\n");
+    file += &app("api", "API", "    depends_on: {db: {condition: service_healthy}, migrate: {condition: service_completed_successfully}}\n");
+    file += &app("worker", "WORKER", "    deploy: {replicas: 2, update_config: {parallelism: 1}}\n    depends_on: [db, cache]\n");
+    file += &app("db", "DB", &format!("    ports: [\"127.0.0.1:{database_port}:80\"]\n    volumes: [data:/data]\n"));
+    file += &app("cache", "CACHE", "");
+    file += &app("mail", "MAIL", "");
+    file += &app("reporter", "REPORTER", "    depends_on: [db]\n");
+    file += &app("cron", "CRON", "    profiles: [cron]\n");
+    file += &format!(
+        "  migrate:\n    image: {APP}\n    command: [exit, \"0\"]\n    environment: {{FOR: \"${{API:-1}}\"}}\n    depends_on: {{db: {{condition: service_healthy}}}}\n"
+    );
+    file += &format!(
+        "  lb:\n    image: {HAPROXY}\n    ports: [\"127.0.0.1:{port}:80\"]\n    environment: {{STATS_PASSWORD: stats}}\n    volumes: [\"./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro\"]\n    depends_on: [web]\n"
+    );
+    file + "volumes: {data: {}}\n"
+}
+
+fn of(all: &[Seen], service: &str) -> Vec<Seen> {
+    all.iter().filter(|c| c.name.contains(&format!("-{service}-"))).cloned().collect()
+}
+
+#[test]
+fn three_of_ten_services_change_and_only_they_roll() {
+    let port = free_port();
+    let stack = Stack::new("whole", &shop(port, free_port()));
+    stack.write("haproxy.cfg", &HAPROXY_CFG.replace("app-pool", "web"));
+    stack.zdd_ok(&["up"], &[]);
+    let before = stack.all_containers();
+    assert_eq!(before.len(), 12, "{before:?}");
+    let load = traffic(port);
+
+    let env = [("WEB", "2"), ("WORKER", "2"), ("API", "2")];
+    let finished = stack.zdd_ok(&["up"], &env);
+
+    assert!(load.wait_version("2", PATIENCE));
+    let report = load.stop();
+    assert!(report.failed().is_empty(), "{report}");
+    let after = stack.all_containers();
+    assert_eq!(after.len(), 12, "{after:?}");
+    for service in ["db", "cache", "mail", "reporter", "lb"] {
+        assert_eq!(of(&after, service), of(&before, service), "{service}");
+    }
+    for service in ["web", "api", "worker", "migrate"] {
+        let old = of(&before, service);
+        assert!(of(&after, service).iter().all(|c| !old.iter().any(|o| o.id == c.id)), "{service}: {after:?}");
+        assert_eq!(of(&after, service).len(), old.len(), "{service}");
+    }
+    let line = |text: &str| finished.stderr.lines().position(|l| l.contains(text)).unwrap_or_else(|| panic!("{text}: {}", finished.stderr));
+    assert!(line("migrate   done") < line("api-2 started"), "{}", finished.stderr);
+    assert!(line("api       done") < line("web-4 started"), "{}", finished.stderr);
+}
+
+#[test]
+fn nothing_changed_is_said_within_a_second() {
+    let stack = Stack::new("idle", &shop(free_port(), free_port()));
+    stack.write("haproxy.cfg", &HAPROXY_CFG.replace("app-pool", "web"));
+    stack.zdd_ok(&["up"], &[]);
+    let before = stack.all_containers();
+    let mut times: Vec<_> = (0..3)
+        .map(|_| {
+            let began = std::time::Instant::now();
+            let finished = stack.zdd_ok(&["up"], &[]);
+            assert!(finished.stderr.contains("nothing was touched"), "{}", finished.stderr);
+            began.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    assert_eq!(stack.all_containers(), before);
+    assert!(times[0] < 1.0, "{times:?}");
+}
+
+#[test]
+fn a_service_that_would_need_downtime_stops_everything_before_it_begins() {
+    let stack = Stack::new("downtime", &shop(free_port(), free_port()));
+    stack.write("haproxy.cfg", &HAPROXY_CFG.replace("app-pool", "web"));
+    stack.zdd_ok(&["up"], &[]);
+    let before = stack.all_containers();
+    let env = [("DB", "2"), ("MAIL", "2")];
+    let finished = stack.zdd(&["up"], &env);
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert_eq!(stack.all_containers(), before);
+    assert!(finished.stderr.contains("compose.yaml:"), "no line of the file: {}", finished.stderr);
+
+    let finished = stack.zdd_ok(&["up", "--allow-downtime"], &env);
+    assert!(finished.stderr.contains("db was down for"), "{}", finished.stderr);
+    let after = stack.all_containers();
+    assert_ne!(of(&after, "db"), of(&before, "db"));
+    assert_eq!(of(&after, "db").len(), 1, "{after:?}");
+    assert_eq!(of(&after, "web"), of(&before, "web"));
+}
