@@ -18,8 +18,8 @@ RUST_NEEDED=${RUST_NEEDED:-1.85}
 
 # cron, CI runners and `env -i` may leave these out.
 if [ -z "${HOME:-}" ]; then
-    HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
-    export HOME="${HOME:-/root}"
+    HOME=$(getent passwd "$(id -u)" | cut -d: -f6) || HOME=/
+    export HOME
 fi
 case :$PATH: in *:"$HOME/.cargo/bin":*) ;; *) PATH=$HOME/.cargo/bin:$PATH ;; esac
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -87,15 +87,18 @@ impl fmt::Display for Why {
 /// The longest that a container with this healthcheck may honestly take until Docker calls it healthy or
 /// unhealthy: failures count only after `start_period`, and `retries` of them in a row decide.
 pub fn deadline(check: &Healthcheck) -> Duration {
-    check.start_period + (check.interval + check.timeout) * check.retries + SLACK
+    let probes =
+        check.interval.saturating_add(check.timeout).checked_mul(check.retries).unwrap_or(Duration::MAX);
+    check.start_period.saturating_add(probes).saturating_add(SLACK)
 }
 
 impl Gate {
     /// The deadline that applies to this container.
     pub fn deadline_for(&self, container: &Container) -> Duration {
         self.wait_timeout.unwrap_or_else(|| match &container.healthcheck {
+            // It takes what it takes, whatever healthcheck its image has.
+            _ if self.one_shot => Duration::MAX,
             Some(check) => deadline(check),
-            None if self.one_shot => Duration::MAX,
             None => self.monitor,
         })
     }

@@ -33,6 +33,8 @@ pub enum Urgency {
 #[derive(Debug, Default)]
 pub struct Interrupt {
     signals: AtomicU8,
+    /// The terminal is gone. Kernel and shell may both say so, which makes it no more urgent.
+    hung_up: AtomicBool,
     socket_closed: AtomicBool,
 }
 
@@ -50,9 +52,12 @@ impl Interrupt {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let (shared, tell) = (interrupt.clone(), changed.clone());
         thread::spawn(move || {
-            for _ in signals.forever() {
+            for signal in signals.forever() {
                 let before = shared.urgency();
-                shared.signals.fetch_add(1, Ordering::SeqCst);
+                match signal {
+                    SIGHUP => shared.hung_up.store(true, Ordering::SeqCst),
+                    _ => drop(shared.signals.fetch_add(1, Ordering::SeqCst)),
+                }
                 shared.tell(before, &*tell);
             }
         });
@@ -65,7 +70,8 @@ impl Interrupt {
 
     pub fn urgency(&self) -> Urgency {
         let signals = self.signals.load(Ordering::SeqCst);
-        match signals.max(self.socket_closed.load(Ordering::SeqCst).into()) {
+        let told = self.socket_closed.load(Ordering::SeqCst) || self.hung_up.load(Ordering::SeqCst);
+        match signals.max(told.into()) {
             0 => Urgency::None,
             1 => Urgency::Once,
             _ => Urgency::Twice,

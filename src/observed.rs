@@ -94,6 +94,11 @@ impl Container {
             && self.health.as_ref().is_none_or(|health| health.status == HealthStatus::Healthy)
     }
 
+    /// Its healthcheck has not decided yet.
+    pub fn is_starting(&self) -> bool {
+        self.health.as_ref().is_some_and(|health| health.status == HealthStatus::Starting)
+    }
+
     pub fn is_unhealthy(&self) -> bool {
         self.health.as_ref().is_some_and(|health| health.status == HealthStatus::Unhealthy)
     }
@@ -145,7 +150,9 @@ pub fn parse_inspect(json: &str) -> Result<Vec<Container>> {
 
 fn is_replica(raw: &raw::Container) -> bool {
     let label = |key: &str| raw.config.labels.get(key).map(String::as_str);
+    // Compose itself overlooks a container without a hash (5.6.1).
     label(SERVICE_LABEL).is_some()
+        && label(HASH_LABEL).is_some()
         && label(HOOK_LABEL).is_none()
         && label(ONE_OFF_LABEL).is_none_or(|value| !value.eq_ignore_ascii_case("true"))
 }

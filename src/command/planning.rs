@@ -1,6 +1,6 @@
 //! What the user asked for, what is there, and the plan that follows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Context, images::Work};
 use crate::{
@@ -41,7 +41,15 @@ impl Context {
     }
 
     /// Compose's own opinion of which containers are out of date, where hashes cannot be compared.
-    fn outdated(&self, model: &Model, containers: &[Container]) -> Option<BTreeSet<String>> {
+    fn outdated(&self, model: &Model, containers: &[Container]) -> BTreeMap<String, BTreeSet<String>> {
+        self.ask_outdated(model, containers).unwrap_or_default()
+    }
+
+    fn ask_outdated(
+        &self,
+        model: &Model,
+        containers: &[Container],
+    ) -> Option<BTreeMap<String, BTreeSet<String>>> {
         let unclear = |c: &&Container| {
             let service = model.services.get(&c.service);
             service.is_some_and(|s| {
@@ -49,11 +57,21 @@ impl Context {
                     && (s.hash_is_resolved || self.compose_version < HASHES_ENV_FILES_RIGHT)
             })
         };
-        containers.iter().find(unclear)?;
+        let unclear: Vec<&Container> = containers.iter().filter(unclear).collect();
+        // A dry run of the whole project would call the plugins of its providers.
+        if unclear.is_empty() || model.services.values().any(|service| service.provider) {
+            return None;
+        }
         let scale: Vec<_> = model.services.values().map(|s| (s.name.clone(), s.replicas)).collect();
         let preview = self.docker.preview_all(&scale).ok()?;
         let touched = preview.steps.iter().filter(|step| TOUCHED.contains(&step.text.as_str()));
-        Some(touched.filter_map(|step| Some(step.id.strip_prefix("Container ")?.to_owned())).collect())
+        let touched: BTreeSet<_> = touched.filter_map(|step| step.id.strip_prefix("Container ")).collect();
+        let mut outdated = BTreeMap::new();
+        for container in unclear {
+            let names: &mut BTreeSet<String> = outdated.entry(container.service.clone()).or_default();
+            names.extend(touched.contains(container.name.as_str()).then(|| container.name.clone()));
+        }
+        Some(outdated)
     }
 
     fn request(

@@ -8,6 +8,7 @@ use crate::{
     event::{Event, Outcome},
     exit::{Exit, Stop},
     lock::{self, Insistence, Lock},
+    observed::State,
     place::Files,
     plan::{Plan, Verbose},
     rollout::{self, Crew},
@@ -79,6 +80,7 @@ impl Context {
     fn carry_out(&self, ready: &Ready, planning: &Planning) -> Exit {
         let plan = &ready.plan;
         self.tell(Event::Planned { project: plan.project.clone(), services: plan.overview() });
+        self.heal_restart_policies(ready);
         let results = match plan.changes() {
             true => self.perform(ready, planning),
             false => vec![],
@@ -94,6 +96,26 @@ impl Context {
             took: self.began.elapsed(),
         });
         end.exit
+    }
+
+    /// A run that was killed just before it stopped an old container leaves it without its restart policy; if
+    /// that version is wanted again, nothing else would bring the policy back.
+    fn heal_restart_policies(&self, ready: &Ready) {
+        for container in &ready.observed.containers {
+            let Some(service) = ready.model.services.get(&container.service) else { continue };
+            let ours = container.config_hash == service.hash && container.state == State::Running;
+            if ours && container.restart.name == "no" && service.restart != "no" {
+                let healed = self.docker.set_restart(std::slice::from_ref(&container.id), &service.restart);
+                let message = match healed {
+                    Ok(()) => format!(
+                        "{} had lost its restart policy; it is {} again",
+                        container.name, service.restart
+                    ),
+                    Err(error) => format!("{} has lost its restart policy: {error}", container.name),
+                };
+                self.tell(Event::Warning { service: Some(service.name.clone()), message });
+            }
+        }
     }
 
     fn perform(&self, ready: &Ready, planning: &Planning) -> Vec<rollout::ServiceResult> {

@@ -180,12 +180,14 @@ impl Docker {
     }
 
     /// Runs a hook to its end in a one-off container of the service, and removes the container. Values travel
-    /// in the environment, never in the argument list.
+    /// in the environment, never in the argument list. The service's labels come with it, so a proxy that goes by
+    /// labels must be told that this is no replica.
     ///
     /// # Errors
     /// A hook that fails; the message ends with what it wrote last.
     pub fn run_once(&self, service: &str, hook: &Hook) -> Result<(), CallError> {
-        let mut args: Vec<String> = ["run", "--rm", "-T", "--no-deps"].map(str::to_owned).into();
+        let mut args: Vec<String> =
+            ["run", "--rm", "-T", "--no-deps", "--label", "traefik.enable=false"].map(str::to_owned).into();
         let mut env = Vec::new();
         for (key, value) in &hook.environment {
             args.extend(["--env".to_owned(), key.clone()]);

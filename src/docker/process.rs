@@ -121,6 +121,7 @@ impl Runner {
         let expression = self.expression(call).stdout_capture().stderr_capture();
         let handle = expression.start().map_err(|error| self.not_started(call, &error))?;
         let _alive = self.register(&handle, call.cancellable);
+        self.end_if_too_late(call, &handle.pids());
         let output = match handle.wait_timeout(call.deadline) {
             Ok(Some(output)) => output,
             Ok(None) => {
@@ -166,6 +167,7 @@ impl Runner {
         let reader = reader.map_err(|error| self.not_started(call, &error))?;
         let pids = reader.pids();
         let _alive = self.register_pids(&pids, call.cancellable);
+        self.end_if_too_late(call, &pids);
         let mut last = Vec::new();
         for text in BufReader::new(&reader).split(b'\n').map_while(Result::ok) {
             let text = String::from_utf8_lossy(&text);
@@ -209,6 +211,13 @@ impl Runner {
         match self.was_ended(call) {
             true => Err(error(call, Problem::Interrupted)),
             false => Ok(()),
+        }
+    }
+
+    /// The interrupt may have come between the check before the start and the entry in the list.
+    fn end_if_too_late(&self, call: &Call, pids: &[u32]) {
+        if self.was_ended(call) {
+            pids.iter().for_each(|pid| signal_group(*pid as i32, Signal::TERM));
         }
     }
 

@@ -59,6 +59,14 @@ pub struct Service {
 pub struct Deploy {
     pub replicas: Option<u32>,
     pub update_config: Option<Value>,
+    pub restart_policy: Option<RestartPolicy>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RestartPolicy {
+    pub condition: String,
+    pub max_attempts: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -11,6 +11,8 @@ pub enum Hazard {
     FixedPort {
         published: String,
         target: u32,
+        /// How many containers find a port in it.
+        room: u32,
     },
     ContainerName(String),
     StaticAddress {
@@ -37,6 +39,15 @@ pub enum Hazard {
 }
 
 impl Hazard {
+    /// How many containers can run with it at all.
+    pub fn limit(&self) -> Option<u32> {
+        match self {
+            Hazard::FixedPort { room, .. } => Some(*room),
+            Hazard::ContainerName(_) | Hazard::StaticAddress { .. } => Some(1),
+            _ => None,
+        }
+    }
+
     /// The key of the service in which the obstacle is written.
     pub fn key(&self) -> &'static str {
         match self {
@@ -53,7 +64,7 @@ impl Hazard {
     /// What to write instead, as an imperative clause.
     pub fn remedy(&self) -> String {
         match self {
-            Hazard::FixedPort { published, target } => format!(
+            Hazard::FixedPort { published, target, .. } => format!(
                 "let a proxy publish {published} and write only \"{target}\" here, or a range with room for twice the replicas"
             ),
             Hazard::ContainerName(_) => "remove container_name".to_owned(),
@@ -119,7 +130,7 @@ fn fixed_port(port: &Port, replicas: u32) -> Option<Hazard> {
         None => 1,
     };
     let target = port.target.unwrap_or_default();
-    (room < replicas.max(1) * 2).then(|| Hazard::FixedPort { published: published.to_owned(), target })
+    (room < replicas.max(1) * 2).then(|| Hazard::FixedPort { published: published.to_owned(), target, room })
 }
 
 fn addresses(service: &Service) -> Vec<Hazard> {

@@ -50,8 +50,8 @@ pub struct Service {
     pub injected_files: bool,
     /// Run by a `provider` plugin: there is no container to update.
     pub provider: bool,
-    /// `always`, `no`, … as the file says it; restored when an undo starts an old container again.
-    pub restart: Option<String>,
+    /// The restart policy that Compose gives its containers, as `docker update --restart` takes it.
+    pub restart: String,
     /// What `docker stop` gives a new container before it kills; the image may not know better.
     pub grace: Duration,
     pub settings: Settings,
@@ -104,7 +104,9 @@ impl Model {
         let top = Layer::from_x_zdd(file.x_zdd.as_ref().unwrap_or(&serde_yaml::Value::Null), &["x-zdd"])?;
         let mut services = BTreeMap::new();
         for (name, raw) in &file.services {
-            let hash = hashes.get(name).cloned().unwrap_or_default();
+            let hash = hashes.get(name).cloned();
+            let hash = hash
+                .with_context(|| format!("\"docker compose config --hash\" does not name service {name}"))?;
             services.insert(name.clone(), service(name, raw, &file, hash, &top, overrides)?);
         }
         Ok(Model { project: file.name, services })
@@ -156,7 +158,7 @@ fn service(
         one_shot: is_awaited_to_end(name, file),
         injected_files: has_injected_files(raw, file),
         provider: raw.provider.is_some(),
-        restart: raw.restart.clone(),
+        restart: restart(raw),
         grace: grace(raw),
         settings: settings(name, raw, top, overrides)?,
     })
@@ -173,6 +175,21 @@ fn settings(name: &str, raw: &compose::Service, top: &Layer, overrides: &Overrid
         (Source::Service, own),
         (Source::Flag, overrides.settings.clone()),
     ]))
+}
+
+/// `deploy.restart_policy` wins over `restart`; its delay and window are ignored (Compose 5.6.1).
+fn restart(raw: &compose::Service) -> String {
+    let policy = raw.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
+    let word = match policy {
+        None => raw.restart.clone().unwrap_or_default(),
+        Some(policy) => match (policy.condition.as_str(), policy.max_attempts) {
+            ("none", _) => String::new(),
+            ("on-failure", Some(n)) => format!("on-failure:{n}"),
+            ("on-failure", None) => "on-failure".to_owned(),
+            _ => "always".to_owned(),
+        },
+    };
+    if word.is_empty() { "no".to_owned() } else { word }
 }
 
 /// The engine counts whole seconds and waits 10 where the file says nothing.

@@ -27,9 +27,9 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// Image reference → ID of the local image behind it; absent when there is none.
     pub images: BTreeMap<String, String>,
-    /// Names of containers that Compose itself would replace or remove; asked only where its hash cannot be
-    /// compared, because a label carries another hash than `config --hash` prints.
-    pub outdated: Option<BTreeSet<String>>,
+    /// Service → names of its containers that Compose itself would replace or remove. Only for services whose hash
+    /// cannot be compared, because the label carries another one than `config --hash` prints.
+    pub outdated: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What the user asked for beyond the files.
@@ -137,6 +137,10 @@ pub enum Step {
     Remove {
         containers: Vec<ContainerRef>,
     },
+    /// `up -d` of a service of which nothing runs: Compose starts, recreates or removes what is stopped.
+    Revive {
+        down: Vec<ContainerRef>,
+    },
     /// `up -d` without `--no-recreate`: Compose stops the old before it starts the new.
     Recreate {
         old: Vec<ContainerRef>,
@@ -205,8 +209,12 @@ pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
             plan.notes.extend(note);
         }
         plan.means = means;
-        plan.after =
-            service.depends_on.iter().map(|d| d.service.clone()).filter(|d| scope.all.contains(d)).collect();
+        plan.after = service
+            .depends_on
+            .iter()
+            .map(|d| d.service.clone())
+            .filter(|d| scope.all.contains(d) && model.services.contains_key(d))
+            .collect();
         services.push(plan);
     }
     Plan {
@@ -233,7 +241,9 @@ impl Scope {
         let mut open: Vec<_> = if request.no_deps { vec![] } else { request.services.clone() };
         while let Some(name) = open.pop() {
             for dependency in model.services.get(&name).iter().flat_map(|s| &s.depends_on) {
-                if all.insert(dependency.service.clone()) {
+                // One that is not required may be in no enabled profile.
+                let known = model.services.contains_key(&dependency.service);
+                if known && all.insert(dependency.service.clone()) {
                     open.push(dependency.service.clone());
                 }
             }

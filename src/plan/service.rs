@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     event::Verdict,
-    model::{Service, settings::Strategy},
+    model::{
+        Service,
+        settings::{Order, Strategy},
+    },
     observed::{Container, State},
 };
 
@@ -29,7 +32,8 @@ pub struct Situation<'a> {
 impl<'a> Situation<'a> {
     pub fn new(service: &Service, mine: &[&'a Container], observed: &Observed, request: &Request) -> Self {
         let image = observed.images.get(&service.image);
-        let same_config = |c: &Container| match &observed.outdated {
+        let outdated = observed.outdated.get(&service.name);
+        let same_config = |c: &Container| match outdated {
             _ if c.config_hash == service.hash => true,
             Some(outdated) => !outdated.contains(&c.name),
             None => false,
@@ -77,14 +81,13 @@ pub fn plan(service: &Service, now: &Situation, request: &Request) -> ServicePla
     if service.provider {
         return nothing(service, "run by its provider, which \"docker compose up\" calls");
     }
-    if let Some(paused) = now.paused.first() {
-        return blocked(service, paused);
+    if let Some(refusal) = impossible(service, now) {
+        return blocked(service, refusal);
     }
     if service.one_shot {
         return plan_one_shot(service, now, request);
     }
-    let wanted = service.replicas as usize;
-    if now.running() == 0 && wanted > 0 {
+    if now.running() == 0 && service.replicas > 0 {
         return create(service, now, "nothing of it runs");
     }
     if now.stale.is_empty() {
@@ -95,36 +98,55 @@ pub fn plan(service: &Service, now: &Situation, request: &Request) -> ServicePla
 
 /// Plans a service that is only depended on: started where nothing of it runs, else left alone.
 pub fn plan_dependency(service: &Service, now: &Situation) -> ServicePlan {
-    if service.provider || now.running() > 0 || now.finished || service.replicas == 0 {
+    let finished = service.one_shot && now.finished;
+    if service.provider || now.running() > 0 || finished || service.replicas == 0 {
         let reason = match now.differences.is_empty() {
             true => "as wanted",
             false => "changed, but not named: left as it is",
         };
-        return nothing(service, reason);
+        return awaited(service, now, reason);
     }
-    if let Some(paused) = now.paused.first() {
-        return blocked(service, paused);
+    if let Some(refusal) = impossible(service, now) {
+        return blocked(service, refusal);
     }
     create(service, now, "nothing of it runs, and a named service depends on it")
 }
 
 fn plan_one_shot(service: &Service, now: &Situation, request: &Request) -> ServicePlan {
-    if now.finished && now.running() == 0 && !request.force {
+    if now.finished && now.fresh.is_empty() && !request.force {
         return nothing(service, "has run to its end");
     }
     if !now.fresh.is_empty() {
-        let mut plan = create(service, now, "is running to its end");
-        plan.steps = vec![Step::Gate { batch: 1, also: steps::refs(&now.fresh) }];
-        return plan;
+        return awaited(service, now, "is running to its end");
     }
-    create(service, now, "a one-shot service that has not run in this version")
+    let mut plan = verdict(service, Verdict::Create, "a one-shot service that has not run in this version");
+    if !now.stale.is_empty() {
+        // Two generations of a job at once is never meant: the older one comes to its end first.
+        plan.steps.push(Step::Gate { batch: 0, also: steps::refs(&now.stale) });
+    }
+    plan.steps.extend(match now.down.is_empty() && now.stale.is_empty() {
+        true => steps::rolling(service, &Stock::of(now)),
+        false => revive(now.down.iter().chain(&now.stale).copied()),
+    });
+    plan
+}
+
+/// Nothing to do, but what others may wait for is not there yet: a job that runs, a replica that still boots.
+fn awaited(service: &Service, now: &Situation, reason: &str) -> ServicePlan {
+    let mut plan = nothing(service, reason);
+    let booting = |c: &&&Container| service.one_shot || c.is_starting();
+    let open: Vec<_> = now.fresh.iter().filter(booting).copied().collect();
+    if !open.is_empty() {
+        plan.steps = vec![Step::Gate { batch: 1, also: steps::refs(&open) }];
+    }
+    plan
 }
 
 fn plan_count(service: &Service, now: &Situation) -> ServicePlan {
     let (running, wanted) = (now.fresh.len(), service.replicas as usize);
     if running == wanted && now.down.is_empty() {
         let pending = "unchanged so far; its image may change when it is built or pulled";
-        return nothing(service, if now.image_pending { pending } else { "as wanted" });
+        return awaited(service, now, if now.image_pending { pending } else { "as wanted" });
     }
     let reason = match () {
         () if running == wanted => format!("removes {} of it", count(now.down.len(), "stopped container")),
@@ -142,6 +164,9 @@ fn plan_change(service: &Service, now: &Situation, request: &Request) -> Service
         Strategy::Recreate => false,
         Strategy::Auto => service.hazards.is_empty(),
     };
+    if rolls && service.injected_files && service.settings.order == Order::StopFirst {
+        return blocked(service, stop_first_refusal());
+    }
     if rolls || service.replicas == 0 {
         let mut plan = verdict(service, Verdict::Roll, &reason);
         plan.steps = steps::rolling(service, &Stock::of(now));
@@ -163,8 +188,7 @@ fn plan_change(service: &Service, now: &Situation, request: &Request) -> Service
 fn change(now: &Situation, request: &Request) -> String {
     let stale = now.stale.len();
     let what = match (now.differences.as_slice(), request.force) {
-        ([], true) => "forced".to_owned(),
-        ([], false) => "a replica is unhealthy".to_owned(),
+        ([], _) => "forced".to_owned(),
         (differences, _) => format!("{} changed", differences.join(" and ")),
     };
     match now.fresh.len() {
@@ -175,8 +199,45 @@ fn change(now: &Situation, request: &Request) -> String {
 
 fn create(service: &Service, now: &Situation, reason: &str) -> ServicePlan {
     let mut plan = verdict(service, Verdict::Create, reason);
-    plan.steps = steps::rolling(service, &Stock::of(now));
+    plan.steps = match now.down.is_empty() {
+        true => steps::rolling(service, &Stock::of(now)),
+        // Nothing serves that could be hurt, and Compose keeps the data in anonymous volumes.
+        false => revive(now.down.iter().copied()),
+    };
     plan
+}
+
+fn revive<'a>(down: impl Iterator<Item = &'a Container>) -> Vec<Step> {
+    let down = steps::refs(&down.collect::<Vec<_>>());
+    vec![Step::Revive { down }, Step::Gate { batch: 1, also: vec![] }]
+}
+
+/// What Compose or the engine cannot carry out at all.
+fn impossible(service: &Service, now: &Situation) -> Option<Refusal> {
+    if let Some(paused) = now.paused.first() {
+        return Some(Refusal {
+            key: None,
+            problem: format!(
+                "container {} is paused, and Compose cannot scale a service with a paused container",
+                paused.name
+            ),
+            remedy: format!("type \"docker unpause {0}\" or \"docker rm -f {0}\"", paused.name),
+        });
+    }
+    let too_many =
+        |hazard: &&crate::model::Hazard| hazard.limit().is_some_and(|n| service.replicas > n.max(1));
+    service.hazards.iter().find(too_many).map(|hazard| Refusal {
+        problem: format!("{hazard}, so {} replicas cannot run", service.replicas),
+        ..hazard_refusal(hazard)
+    })
+}
+
+fn stop_first_refusal() -> Refusal {
+    Refusal {
+        key: Some("x-zdd"),
+        problem: "order is stop-first, but its configs or secrets are copied in by Compose, which would start the stopped old containers too".to_owned(),
+        remedy: "write \"order: start-first\" or \"strategy: recreate\"".to_owned(),
+    }
 }
 
 fn verdict(service: &Service, verdict: Verdict, reason: &str) -> ServicePlan {
@@ -198,16 +259,9 @@ fn nothing(service: &Service, reason: &str) -> ServicePlan {
     verdict(service, Verdict::Unchanged, reason)
 }
 
-fn blocked(service: &Service, paused: &Container) -> ServicePlan {
-    let mut plan = verdict(service, Verdict::Blocked, &format!("{} is paused", paused.name));
-    plan.refusals.push(Refusal {
-        key: None,
-        problem: format!(
-            "container {} is paused, and Compose cannot scale a service with a paused container",
-            paused.name
-        ),
-        remedy: format!("type \"docker unpause {0}\" or \"docker rm -f {0}\"", paused.name),
-    });
+fn blocked(service: &Service, refusal: Refusal) -> ServicePlan {
+    let mut plan = verdict(service, Verdict::Blocked, &refusal.problem);
+    plan.refusals.push(refusal);
     plan
 }
 

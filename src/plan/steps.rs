@@ -7,22 +7,25 @@ use super::{Start, Step, service::Situation};
 use crate::{
     event::ContainerRef,
     model::{Service, settings::Order},
-    observed::Container,
+    observed::{Container, State},
 };
 
 /// What there is to work with.
 pub struct Stock {
     fresh: Vec<ContainerRef>,
-    /// Serving containers of the old generation, the first to go first.
+    /// Running containers of the old generation, the first to go first.
     stale: Vec<ContainerRef>,
-    /// Running, but serving nobody (unhealthy, crash-looping): they go with the first batch.
+    /// Crash-looping: they go with the first batch.
     useless: Vec<ContainerRef>,
     down: Vec<ContainerRef>,
 }
 
 impl Stock {
     pub fn of(now: &Situation) -> Stock {
-        let (stale, useless): (Vec<_>, Vec<_>) = now.stale.iter().copied().partition(|c| c.serves());
+        // Booting ones and unhealthy ones may yet be needed, or serve in spite of it: they only go first.
+        let (useless, mut stale): (Vec<_>, Vec<_>) =
+            now.stale.iter().copied().partition(|c| c.state == State::Restarting);
+        stale.sort_by_key(|c| c.serves());
         // A surplus is taken from the end: what serves nobody goes first, then the newest.
         let mut fresh = now.fresh.clone();
         fresh.sort_by_key(|c| !c.serves());
@@ -58,6 +61,7 @@ struct Builder<'a> {
     retired: Vec<ContainerRef>,
     /// New ones so far.
     started: usize,
+    unproven: bool,
     steps: Vec<Step>,
 }
 
@@ -72,6 +76,7 @@ impl<'a> Builder<'a> {
             down: stock.down.clone(),
             retired: vec![],
             started: 0,
+            unproven: !(stock.stale.is_empty() && stock.useless.is_empty()),
             steps: vec![],
         }
     }
@@ -121,6 +126,7 @@ impl<'a> Builder<'a> {
             self.steps.push(Step::Delay { seconds: self.service.settings.delay.as_secs_f64() });
         }
         if self.service.settings.order == Order::StopFirst {
+            self.gate_unproven(number);
             let going = if last { self.all_old() } else { self.take_old(size) };
             self.retire(number, going);
             self.start(number, size);
@@ -141,12 +147,25 @@ impl<'a> Builder<'a> {
             self.steps.push(Step::Start { batch, count: count as u32, scale, how });
             self.started += count;
         }
-        // Left by a broken-off rollout, so nobody has vouched for them yet.
-        let unproven = batch == 1 && !(self.stale.is_empty() && self.useless.is_empty());
-        let also = if unproven { self.fresh.clone() } else { vec![] };
+        let also = self.take_unproven();
         if count > 0 || !also.is_empty() {
             self.steps.push(Step::Gate { batch, also });
         }
+    }
+
+    /// Before old ones are stopped in their favour.
+    fn gate_unproven(&mut self, batch: u32) {
+        let also = self.take_unproven();
+        if !also.is_empty() {
+            self.steps.push(Step::Gate { batch, also });
+        }
+    }
+
+    /// New ones left by a broken-off rollout: nobody has vouched for them yet.
+    fn take_unproven(&mut self) -> Vec<ContainerRef> {
+        let needed = self.unproven && self.wanted > 0;
+        self.unproven = false;
+        if needed { self.fresh.clone() } else { vec![] }
     }
 
     /// Old ones beyond what keeps the wanted count serving, and all that serve nobody.

@@ -82,6 +82,9 @@ impl fmt::Display for Described<'_> {
             Step::Drain { containers, .. } => self.write_drain(f, containers),
             Step::Stop { containers, .. } => write!(f, "stop {} (undo: start again)", names(containers)),
             Step::Remove { containers } => write!(f, "remove {}", names(containers)),
+            Step::Revive { down } => {
+                write!(f, "let Compose start {}, or what takes its place (undo: stop again)", names(down))
+            }
             Step::Recreate { old } => {
                 write!(f, "let Compose stop {} and start the new version (no undo)", names(old))
             }

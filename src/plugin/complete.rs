@@ -184,7 +184,7 @@ mod tests {
             ("up -- -", ":4\n"),
             ("up -- w", "web\n:4\n"),
             ("up --order st", "start-first\nstop-first\n:4\n"),
-            ("up --build --b", ":4\n"),
+            ("up --build --bu", ":4\n"),
             ("up --detac", ":4\n"),
             ("up --dry", "--dry-run\tPrint the plan and change nothing\n:4\n"),
             ("version ''", ":4\n"),

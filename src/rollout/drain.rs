@@ -56,7 +56,7 @@ impl Run<'_> {
 
     fn until_unhealthy(&self, containers: &[ContainerRef], generation: Generation, end: Instant) {
         let began = Instant::now();
-        let limit = |c: &ContainerRef| self.turns_within(c).map(|time| began + time);
+        let limit = |c: &ContainerRef| began.checked_add(self.turns_within(c)?);
         let mut waiting = Vec::new();
         for container in containers {
             match limit(container) {
@@ -101,7 +101,8 @@ impl Run<'_> {
     /// The longest that Docker may take to call it unhealthy.
     fn turns_within(&self, container: &ContainerRef) -> Option<Duration> {
         let check = self.crew.before.get(&container.id)?.healthcheck?;
-        Some(check.interval * check.retries + check.timeout + HEALTH_SLACK)
+        let probes = check.interval.checked_mul(check.retries)?;
+        Some(probes.saturating_add(check.timeout).saturating_add(HEALTH_SLACK))
     }
 
     fn leave_haproxy(
@@ -205,8 +206,7 @@ impl Run<'_> {
         let end = Instant::now() + JOINS_WITHIN;
         let readings = self.crew.docker.inspect(&ids(containers)).unwrap_or_default();
         for proxy in proxies {
-            loop {
-                let Ok(servers) = self.ask(proxy, socket.as_deref(), haproxy::LOOK) else { break };
+            while let Ok(servers) = self.ask(proxy, socket.as_deref(), haproxy::LOOK) {
                 let missing = readings.iter().find(|c| !c.addresses.values().any(|a| serves(&servers, a)));
                 let Some(missing) = missing else { break };
                 if self.crew.interrupt.requested() {

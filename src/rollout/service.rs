@@ -51,6 +51,8 @@ pub(super) struct Run<'a> {
     /// The IDs that were there before the first of them.
     pub known: Option<BTreeSet<String>>,
     pub retired: Vec<Retired>,
+    /// Stopped containers that Compose has started again: an undo stops them, and keeps them.
+    pub revived: Vec<ContainerRef>,
     /// New containers that failed and were removed under `failure_action: continue`.
     pub lost: usize,
     /// Old containers still to be spared in place of lost ones.
@@ -104,6 +106,7 @@ impl<'a> Run<'a> {
             service: crew.service(&plan.service),
             started: BTreeMap::new(),
             known: None,
+            revived: vec![],
             retired: vec![],
             lost: 0,
             keep: 0,
@@ -140,6 +143,7 @@ impl<'a> Run<'a> {
             Step::Drain { batch, containers } => self.drain(*batch, containers),
             Step::Stop { containers, .. } => self.stop_old(containers),
             Step::Remove { containers } => self.remove(containers),
+            Step::Revive { .. } => self.revive(),
             Step::Recreate { old } => self.recreate(old),
         }
     }

@@ -106,6 +106,29 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Nothing of the service runs, so Compose does as it always does: starts what is stopped, in its present
+    /// definition, and creates what is missing. All of it is gated.
+    pub(super) fn revive(&mut self) -> Result<(), Halt> {
+        let turn = self.crew.compose_turn();
+        let before = self.ids_now()?;
+        self.known = Some(before.clone());
+        let up = self.crew.docker.up(&UpOptions {
+            service: &self.plan.service,
+            scale: self.plan.replicas,
+            keep_existing: false,
+            create_only: false,
+            force_recreate: false,
+            stop_timeout: self.crew.stop_timeout,
+        });
+        let now = self.new_since(&BTreeSet::new())?;
+        drop(turn);
+        self.revived = now.iter().filter(|c| before.contains(&c.id)).cloned().collect();
+        self.started.insert(1, now.clone());
+        up?;
+        now.iter().for_each(|container| self.tell(container, Generation::New, Phase::Started));
+        Ok(())
+    }
+
     /// Compose stops the old and starts the new; what it makes is gated like any other.
     pub(super) fn recreate(&mut self, old: &[ContainerRef]) -> Result<(), Halt> {
         let turn = self.crew.compose_turn();

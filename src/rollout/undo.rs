@@ -16,6 +16,10 @@ impl Run<'_> {
     /// What could not be done, in words; a person must look.
     pub(super) fn undo(&mut self) -> Result<(), String> {
         let made = self.made().map_err(text)?;
+        let revived = std::mem::take(&mut self.revived);
+        if !revived.is_empty() {
+            self.stop(&revived, Generation::New).map_err(text)?;
+        }
         if self.service.settings.order == Order::StopFirst {
             self.discard(&made).map_err(text)?;
             return self.restore();
@@ -49,13 +53,28 @@ impl Run<'_> {
     }
 
     /// After an interrupt: the batch that has not begun to drain is taken back, earlier ones stay done.
+    ///
+    /// Under `order: stop-first` a batch has stopped its old containers before it starts the new ones, so there
+    /// only the whole way back leaves enough of them.
     pub(super) fn give_way(&mut self) -> Outcome {
-        let (_, unproven) = match self.started.last_key_value() {
-            Some((batch, new)) if !self.drained(*batch) => (*batch, new.clone()),
-            _ => (0, vec![]),
+        if self.service.settings.order == Order::StopFirst {
+            return match self.undo() {
+                Ok(()) => Outcome::Interrupted,
+                Err(reason) => {
+                    self.warn(&format!("the undo failed: {reason}"));
+                    Outcome::UndoFailed
+                }
+            };
+        }
+        let unproven = match self.started.last_key_value() {
+            Some((batch, new)) if !self.drained(*batch) => new.clone(),
+            _ => vec![],
         };
+        let revived = std::mem::take(&mut self.revived);
+        let unproven: Vec<_> = unproven.into_iter().filter(|c| !revived.contains(c)).collect();
         let old: Vec<_> = self.retired.drain(..).map(|retired| retired.container).collect();
-        let result = self.discard(&unproven).and_then(|()| match old.is_empty() {
+        let stopped = if revived.is_empty() { Ok(()) } else { self.stop(&revived, Generation::New) };
+        let result = stopped.and_then(|()| self.discard(&unproven)).and_then(|()| match old.is_empty() {
             true => Ok(()),
             false => self.remove_now(&old, Generation::Old),
         });

@@ -24,8 +24,10 @@ fn of_ten_at_once_one_works_and_nine_are_told_who() {
     let env = [("APP_VERSION", "2"), ("APP_BOOT_MS", "2000")];
     let runs: Vec<_> = (0..10).map(|_| stack.command(&["up", "app"], &env).spawn().unwrap()).collect();
     let ended: Vec<(Finished, f64)> = std::thread::scope(|scope| {
-        let waits: Vec<_> =
-            runs.into_iter().map(|run| scope.spawn(move || (finish(run), began.elapsed().as_secs_f64()))).collect();
+        let waits: Vec<_> = runs
+            .into_iter()
+            .map(|run| scope.spawn(move || (finish(run), began.elapsed().as_secs_f64())))
+            .collect();
         waits.into_iter().map(|wait| wait.join().unwrap()).collect()
     });
     let (worked, refused): (Vec<_>, Vec<_>) = ended.iter().partition(|(run, _)| run.code == 0);
@@ -57,8 +59,13 @@ fn sigterm_before_the_drain_takes_the_new_ones_back() {
     let (stack, port) = served("term", "deploy: {replicas: 2}", &[]);
     let before = stack.all_containers();
     let load = traffic(port);
-    let child = stack.command(&["up", "app"], &[("APP_VERSION", "2"), ("APP_HEALTH", "after:60000")]).spawn().unwrap();
-    wait_until("new containers", || stack.containers("app").iter().filter(|c| c.state == "running").count() == 4);
+    let child = stack
+        .command(&["up", "app"], &[("APP_VERSION", "2"), ("APP_HEALTH", "after:60000")])
+        .spawn()
+        .unwrap();
+    wait_until("new containers", || {
+        stack.containers("app").iter().filter(|c| c.state == "running").count() == 4
+    });
     signal("TERM", child.id());
     let finished = finish(child);
     assert_eq!(finished.code, 130, "{}", finished.stderr);
@@ -78,7 +85,9 @@ fn after_a_kill_the_next_run_finishes_without_leftovers() {
     let two = [("APP_VERSION", "2"), ("APP_BOOT_MS", "1500"), slow[0]];
 
     let mut child = stack.command(&["up", "app"], &two).spawn().unwrap();
-    wait_until("new containers", || stack.containers("app").iter().filter(|c| c.state == "running").count() == 4);
+    wait_until("new containers", || {
+        stack.containers("app").iter().filter(|c| c.state == "running").count() == 4
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     assert_ne!(locks(&stack), "", "the killed run had no lock");

@@ -14,10 +14,26 @@ fn shop(port: u16, database_port: u16) -> String {
         )
     };
     let mut file = String::from("name: shop\nx-zdd: {monitor: 500ms}\nservices:\n");
-    file += &app("web", "WEB", "    deploy: {replicas: 3}\n    depends_on: {api: {condition: service_healthy}}\n");
-    file += &app("api", "API", "    depends_on: {db: {condition: service_healthy}, migrate: {condition: service_completed_successfully}}\n");
-    file += &app("worker", "WORKER", "    deploy: {replicas: 2, update_config: {parallelism: 1}}\n    depends_on: [db, cache]\n");
-    file += &app("db", "DB", &format!("    ports: [\"127.0.0.1:{database_port}:80\"]\n    volumes: [data:/data]\n"));
+    file += &app(
+        "web",
+        "WEB",
+        "    deploy: {replicas: 3}\n    depends_on: {api: {condition: service_healthy}}\n",
+    );
+    file += &app(
+        "api",
+        "API",
+        "    depends_on: {db: {condition: service_healthy}, migrate: {condition: service_completed_successfully}}\n",
+    );
+    file += &app(
+        "worker",
+        "WORKER",
+        "    deploy: {replicas: 2, update_config: {parallelism: 1}}\n    depends_on: [db, cache]\n",
+    );
+    file += &app(
+        "db",
+        "DB",
+        &format!("    ports: [\"127.0.0.1:{database_port}:80\"]\n    volumes: [data:/data]\n"),
+    );
     file += &app("cache", "CACHE", "");
     file += &app("mail", "MAIL", "");
     file += &app("reporter", "REPORTER", "    depends_on: [db]\n");
@@ -58,10 +74,19 @@ fn three_of_ten_services_change_and_only_they_roll() {
     }
     for service in ["web", "api", "worker", "migrate"] {
         let old = of(&before, service);
-        assert!(of(&after, service).iter().all(|c| !old.iter().any(|o| o.id == c.id)), "{service}: {after:?}");
+        assert!(
+            of(&after, service).iter().all(|c| !old.iter().any(|o| o.id == c.id)),
+            "{service}: {after:?}"
+        );
         assert_eq!(of(&after, service).len(), old.len(), "{service}");
     }
-    let line = |text: &str| finished.stderr.lines().position(|l| l.contains(text)).unwrap_or_else(|| panic!("{text}: {}", finished.stderr));
+    let line = |text: &str| {
+        finished
+            .stderr
+            .lines()
+            .position(|l| l.contains(text))
+            .unwrap_or_else(|| panic!("{text}: {}", finished.stderr))
+    };
     assert!(line("migrate   done") < line("api-2 started"), "{}", finished.stderr);
     assert!(line("api       done") < line("web-4 started"), "{}", finished.stderr);
 }
