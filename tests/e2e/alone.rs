@@ -21,7 +21,7 @@ fn of_ten_at_once_one_works_and_nine_are_told_who() {
     let load = traffic(port);
     let began = Instant::now();
     // It boots for a while, so that the others come while the first one works.
-    let env = [("APP_VERSION", "2"), ("APP_BOOT_MS", "2000")];
+    let env = [("APP_VERSION", "2"), ("APP_BOOT_MS", "2000"), ("START_PERIOD", "30s")];
     let runs: Vec<_> = (0..10).map(|_| stack.command(&["up", "app"], &env).spawn().unwrap()).collect();
     let ended: Vec<(Finished, f64)> = std::thread::scope(|scope| {
         let waits: Vec<_> = runs
@@ -46,9 +46,10 @@ fn of_ten_at_once_one_works_and_nine_are_told_who() {
 #[test]
 fn a_lock_may_be_waited_for() {
     let stack = Stack::new("waitlock", &format!("services:\n{}", app("")));
-    let first = stack.command(&["up"], &[("APP_VERSION", "1"), ("APP_BOOT_MS", "1500")]).spawn().unwrap();
+    let env = [("APP_BOOT_MS", "1500"), ("START_PERIOD", "30s")];
+    let first = stack.command(&["up"], &env).spawn().unwrap();
     wait_until("the lock", || !locks(&stack).is_empty());
-    let second = stack.zdd(&["up", "--wait-lock", "60"], &[("APP_VERSION", "1"), ("APP_BOOT_MS", "1500")]);
+    let second = stack.zdd(&["up", "--wait-lock", "60"], &env);
     assert_eq!(second.code, 0, "{}", second.stderr);
     assert!(second.stderr.contains("nothing was touched"), "{}", second.stderr);
     assert_eq!(finish(first).code, 0);
@@ -60,7 +61,10 @@ fn sigterm_before_the_drain_takes_the_new_ones_back() {
     let before = stack.all_containers();
     let load = traffic(port);
     let child = stack
-        .command(&["up", "app"], &[("APP_VERSION", "2"), ("APP_HEALTH", "after:60000")])
+        .command(
+            &["up", "app"],
+            &[("APP_VERSION", "2"), ("APP_HEALTH", "after:60000"), ("START_PERIOD", "60s")],
+        )
         .spawn()
         .unwrap();
     wait_until("new containers", || {
@@ -82,7 +86,7 @@ fn after_a_kill_the_next_run_finishes_without_leftovers() {
     let slow = [("APP_ON_TERM", "ignore")];
     let (stack, port) = served("kill", "deploy: {replicas: 2}\nstop_grace_period: 3s", &slow);
     let load = traffic(port);
-    let two = [("APP_VERSION", "2"), ("APP_BOOT_MS", "1500"), slow[0]];
+    let two = [("APP_VERSION", "2"), ("APP_BOOT_MS", "1500"), ("START_PERIOD", "30s"), slow[0]];
 
     let mut child = stack.command(&["up", "app"], &two).spawn().unwrap();
     wait_until("new containers", || {

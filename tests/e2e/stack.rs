@@ -202,7 +202,7 @@ pub fn traffic(port: u16) -> Running {
 /// A service of the test app, with a quick healthcheck. `extra` is YAML at the service's level.
 pub fn app(extra: &str) -> String {
     format!(
-        "{}\n    healthcheck:\n      test: [\"CMD\", \"/zdd-app\", \"health\"]\n      interval: 300ms\n      timeout: 2s\n      retries: 3\n",
+        "{}\n    healthcheck:\n      test: [\"CMD\", \"/zdd-app\", \"health\"]\n      interval: 300ms\n      timeout: 2s\n      retries: 3\n      start_period: \"${{START_PERIOD:-0s}}\"\n",
         plain_app(extra)
     )
 }

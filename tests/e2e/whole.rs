@@ -10,7 +10,7 @@ use crate::{
 fn shop(port: u16, database_port: u16) -> String {
     let app = |name: &str, version: &str, more: &str| {
         format!(
-            "  {name}:\n    image: {APP}\n    stop_grace_period: 2s\n    environment: {{APP_VERSION: \"${{{version}:-1}}\"}}\n    healthcheck: {{test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 300ms, timeout: 2s, retries: 5}}\n{more}"
+            "  {name}:\n    image: {APP}\n    stop_grace_period: 2s\n    environment: {{APP_VERSION: \"${{{version}:-1}}\"}}\n    healthcheck: {{test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 300ms, timeout: 2s, retries: 5, start_period: 20s}}\n{more}"
         )
     };
     let mut file = String::from("name: shop\nx-zdd: {monitor: 500ms}\nservices:\n");
@@ -80,15 +80,16 @@ fn three_of_ten_services_change_and_only_they_roll() {
         );
         assert_eq!(of(&after, service).len(), old.len(), "{service}");
     }
-    let line = |text: &str| {
+    let line = |service: &str, what: &str| {
+        let of_it = |line: &str| line.split_whitespace().nth(1) == Some(service) && line.contains(what);
         finished
             .stderr
             .lines()
-            .position(|l| l.contains(text))
-            .unwrap_or_else(|| panic!("{text}: {}", finished.stderr))
+            .position(of_it)
+            .unwrap_or_else(|| panic!("{service} {what}: {}", finished.stderr))
     };
-    assert!(line("migrate   done") < line("api-2 started"), "{}", finished.stderr);
-    assert!(line("api       done") < line("web-4 started"), "{}", finished.stderr);
+    assert!(line("migrate", "done in") < line("api", "started"), "{}", finished.stderr);
+    assert!(line("api", "done in") < line("web", "started"), "{}", finished.stderr);
 }
 
 #[test]
