@@ -80,6 +80,11 @@ impl Context {
     fn carry_out(&self, ready: &Ready, planning: &Planning) -> Exit {
         let plan = &ready.plan;
         self.tell(Event::Planned { project: plan.project.clone(), services: plan.overview() });
+        for service in &plan.services {
+            for note in &service.notes {
+                self.tell(Event::Warning { service: Some(service.service.clone()), message: note.clone() });
+            }
+        }
         self.heal_restart_policies(ready);
         let results = match plan.changes() {
             true => self.perform(ready, planning),

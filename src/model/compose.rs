@@ -40,6 +40,8 @@ pub struct Service {
     pub volumes: Vec<Mount>,
     pub volumes_from: Vec<String>,
     pub depends_on: BTreeMap<String, DependsOn>,
+    /// `service` or `service:alias`.
+    pub links: Vec<String>,
     pub healthcheck: Option<Value>,
     pub restart: Option<String>,
     pub stop_grace_period: Option<String>,
@@ -86,6 +88,7 @@ pub struct Attachment {
     pub ipv4_address: Option<String>,
     pub ipv6_address: Option<String>,
     pub mac_address: Option<String>,
+    pub aliases: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -42,6 +42,8 @@ pub struct Service {
     pub depends_on: Vec<Dependency>,
     /// What keeps two generations from living side by side; empty for a service that can roll.
     pub hazards: Vec<Hazard>,
+    /// Services that reach it by a `links` name, although it has no alias that means all its containers.
+    pub linked_by: Vec<String>,
     pub hooks: Hooks,
     /// Another service waits for this one to finish (`service_completed_successfully`).
     pub one_shot: bool,
@@ -154,6 +156,7 @@ fn service(
         hash_is_resolved: hazard::lives_in_another(raw),
         depends_on: dependencies(raw),
         hazards: hazard::hazards(name, raw, &file.services, replicas),
+        linked_by: linked_by(name, raw, file),
         hooks: hooks(raw),
         one_shot: is_awaited_to_end(name, file),
         injected_files: has_injected_files(raw, file),
@@ -218,6 +221,17 @@ fn hooks(raw: &compose::Service) -> Hooks {
         post_start: undollared(&raw.post_start),
         pre_stop: undollared(&raw.pre_stop),
     }
+}
+
+/// Inside the linking container a link's name means the one container that ran when it was started (Compose
+/// 5.6.1, tried), so it is dead after a rollout; an alias on a network is not.
+fn linked_by(name: &str, raw: &compose::Service, file: &compose::File) -> Vec<String> {
+    if raw.networks.values().flatten().any(|attachment| !attachment.aliases.is_empty()) {
+        return vec![];
+    }
+    let links =
+        |other: &compose::Service| other.links.iter().any(|link| link.split(':').next() == Some(name));
+    file.services.iter().filter(|(_, other)| links(other)).map(|(other, _)| other.clone()).collect()
 }
 
 fn is_awaited_to_end(name: &str, file: &compose::File) -> bool {

@@ -170,6 +170,7 @@ fn plan_change(service: &Service, now: &Situation, request: &Request) -> Service
     if rolls || service.replicas == 0 {
         let mut plan = verdict(service, Verdict::Roll, &reason);
         plan.steps = steps::rolling(service, &Stock::of(now));
+        plan.notes.extend(service.linked_by.iter().map(|other| link_note(service, other)));
         plan.notes.extend(one_batch_note(service));
         plan.notes.extend(anonymous_volume_note(now));
         return plan;
@@ -275,6 +276,13 @@ fn one_batch_note(service: &Service) -> Option<String> {
         "all at once, not in batches: its configs or secrets are copied in by Compose, which would start the stopped old containers too"
             .to_owned()
     })
+}
+
+fn link_note(service: &Service, other: &str) -> String {
+    format!(
+        "\"{other}\" links to it: inside {other} the name \"{0}\" means an old container and dies with it; remove the link, or give {0} an alias on its network and use that",
+        service.name
+    )
 }
 
 /// A rolled replica starts with new anonymous volumes (Compose 5.6.1; a recreated one would inherit them).
