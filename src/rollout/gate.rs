@@ -43,8 +43,10 @@ impl Run<'_> {
         }
         self.join_proxy(&watched);
         self.proven = Some(Instant::now());
-        if self.crew.docker.inspect(&ids(&watched))?.iter().any(|reading| reading.health.is_some()) {
-            self.downtime = self.down_since.map(|since| since.elapsed());
+        if let Some(since) = self.down_since
+            && self.crew.docker.inspect(&ids(&watched))?.iter().any(|reading| reading.health.is_some())
+        {
+            self.downtime = Some(since.elapsed());
         }
         watched.iter().for_each(|container| self.tell(container, Generation::New, Phase::Ready));
         Ok(())

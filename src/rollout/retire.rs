@@ -82,11 +82,14 @@ impl Run<'_> {
     }
 
     /// Stops containers so that an engine restart does not bring them back.
+    ///
+    /// The restart policy goes after the stop, not before: a run that is killed in between must not leave a
+    /// container that serves on without its policy, and a crash-looping one can only be updated once it is down
+    /// (Engine 20.10: "cannot update a stopped container"). An engine that restarts in the instant between
+    /// brings an old container back, which the next run retires again.
     pub(super) fn stop(&self, containers: &[ContainerRef], generation: Generation) -> Result<(), CallError> {
         let docker = self.crew.docker;
         let revived: Vec<_> = containers.iter().filter(|c| self.revives(c)).map(|c| c.id.clone()).collect();
-        // Refused for one that is down between two restarts; then it is done once it is stopped.
-        let disarmed = docker.set_restart(&revived, "no").is_ok();
         let grace = self.grace(containers);
         containers.iter().for_each(|c| self.tell(c, generation, Phase::Stopping { grace }));
         if let Err(error) = docker.stop(&ids(containers), self.crew.stop_timeout, grace) {
@@ -98,7 +101,7 @@ impl Run<'_> {
             }
             self.tell(&gone.reference(), generation, Phase::Stopped { exit_code: gone.exit_code });
         }
-        if !disarmed && let Err(error) = docker.set_restart(&revived, "no") {
+        if let Err(error) = docker.set_restart(&revived, "no") {
             tolerate_missing(error)?;
         }
         Ok(())

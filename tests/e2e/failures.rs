@@ -1,12 +1,10 @@
 //! A bad new version: exit code 3, the reason on the screen, and exactly the old containers left.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use zdd_load::Running;
 
 use crate::{
     rolling::served,
-    stack::{Finished, Stack, docker, finish, ids, plain_app, traffic, wait_until},
+    stack::{Finished, Stack, docker, finish, ids, plain_app, seconds_now, traffic, wait_until},
 };
 
 struct Bad<'a> {
@@ -43,10 +41,6 @@ fn fails(bad: &Bad) -> Finished {
 fn no_failure(load: Running) {
     let report = load.stop();
     assert!(report.failed().is_empty(), "{}", report.table());
-}
-
-pub fn seconds_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
 fn first_event(stack: &Stack, event: &str, since: f64, until: f64) -> f64 {

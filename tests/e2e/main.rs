@@ -8,5 +8,4 @@ mod leftovers;
 mod names;
 mod rolling;
 mod stack;
-mod timing;
 mod whole;

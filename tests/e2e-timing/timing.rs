@@ -1,9 +1,6 @@
 //! How quickly the rollout follows the engine, measured by the engine's own clock.
 
-use crate::{
-    failures::seconds_now,
-    stack::{Stack, app, docker, ids},
-};
+use crate::stack::{Stack, app, docker, ids, seconds_now};
 
 /// From the last new container's `healthy` to the first stop of an old one.
 #[test]
