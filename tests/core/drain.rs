@@ -1,20 +1,19 @@
 //! How old containers leave the proxy: what is written, and what is chosen from what runs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use insta::assert_snapshot;
 use zdd::{
-    model::{Drain, Model, Overrides, Until},
+    model::{Drain, Overrides, Until},
     observed::Container,
     plan::Means,
 };
 
-use crate::make::{Turned, fresh, planned, seconds, stale};
+use crate::make::{self, Turned, fresh, planned, seconds, stale};
 
 fn read(drain: &str) -> Result<Drain, String> {
     let yaml = format!("name: app\nservices: {{web: {{image: app, x-zdd: {{drain: {drain}}}}}}}");
-    let model = Model::from_config(&yaml, &BTreeMap::new(), &Overrides::default());
-    model
+    make::read(&yaml, &Overrides::default())
         .map(|mut model| model.services.remove("web").expect("web").settings.drain)
         .map_err(|e| format!("{e:#}"))
 }

@@ -2,7 +2,10 @@
 
 use zdd::model::{Hazard, Model, Overrides};
 
-use crate::{make::model, model::hashes};
+use crate::{
+    make::{model, read},
+    model::hashes,
+};
 
 fn all() -> Model {
     let hashes = hashes(include_str!("data/config/hazards.hash"));
@@ -145,7 +148,7 @@ fn what_is_not_a_port_is_not_a_panic() {
 fn a_flag_that_scales_counts_for_volumes_and_ports() {
     let yaml = include_str!("data/config/hazards.yaml");
     let scale = [("database", 2), ("wide-range", 3)].map(|(name, n)| (name.to_owned(), n)).into();
-    let model = Model::from_config(yaml, &Default::default(), &Overrides { scale, ..Default::default() });
+    let model = read(yaml, &Overrides { scale, ..Overrides::default() });
     let model = model.expect("a good file");
     assert_eq!(of_model(&model, "database"), "");
     assert_eq!(model.services["wide-range"].hazards.len(), 1);

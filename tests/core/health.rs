@@ -141,7 +141,6 @@ fn one_shot_is_waited_for_as_long_as_it_runs() {
 }
 
 #[test]
-#[ignore = "a migration from an image with a HEALTHCHECK is given that check's deadline, then stopped half way"]
 fn a_healthcheck_of_the_image_sets_no_deadline_for_a_one_shot() {
     assert_eq!(ONE_SHOT.deadline_for(&checked(HealthStatus::Starting)), Duration::MAX);
     let judged = ONE_SHOT.judge(&checked(HealthStatus::Unhealthy), 0, seconds(3600));
@@ -247,7 +246,6 @@ proptest! {
     }
 
     #[test]
-    #[ignore = "a healthcheck of decades times billions of retries overflows the deadline, which panics"]
     fn a_deadline_of_any_healthcheck_is_no_panic(
         interval in 0..i64::MAX as u64,
         timeout in 0..i64::MAX as u64,

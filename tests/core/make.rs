@@ -1,6 +1,6 @@
 //! Models, containers and plans in few words.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::json;
@@ -19,10 +19,15 @@ pub fn model(services: &str) -> Model {
 }
 
 pub fn model_with(services: &str, overrides: &Overrides) -> Model {
-    let yaml = format!("name: app\n{services}");
-    let names = Model::from_config(&yaml, &BTreeMap::new(), overrides).expect("a good file");
-    let hashes = names.services.keys().map(|name| (name.clone(), "new".to_owned())).collect();
-    Model::from_config(&yaml, &hashes, overrides).expect("a good file")
+    read(&format!("name: app\n{services}"), overrides).expect("a good file")
+}
+
+/// Reads a resolved file; the hash of every service in it is `new`.
+pub fn read(yaml: &str, overrides: &Overrides) -> anyhow::Result<Model> {
+    let file = serde_yaml::from_str::<serde_yaml::Value>(yaml).unwrap_or_default();
+    let names = file["services"].as_mapping().into_iter().flatten();
+    let hashes = names.filter_map(|(name, _)| Some((name.as_str()?.to_owned(), "new".to_owned())));
+    Model::from_config(yaml, &hashes.collect(), overrides)
 }
 
 /// A running replica of the wanted version, without a healthcheck.

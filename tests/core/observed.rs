@@ -208,10 +208,10 @@ fn the_null_that_go_writes_for_nothing() {
 #[test]
 fn fields_that_are_missing() {
     let json = r#"[{"Id": "a", "State": {"Status": "exited"},
-        "Config": {"Labels": {"com.docker.compose.service": "web"}}}]"#;
+        "Config": {"Labels": {"com.docker.compose.service": "web", "com.docker.compose.config-hash": "h"}}}]"#;
     let c = parse_inspect(json).expect("readable").remove(0);
     assert_eq!((c.id.as_str(), c.service.as_str(), c.number, c.state), ("a", "web", 0, State::Exited));
-    assert_eq!((c.config_hash.as_str(), c.image_id.as_str(), c.exit_code), ("", "", 0));
+    assert_eq!((c.config_hash.as_str(), c.image_id.as_str(), c.exit_code), ("h", "", 0));
     assert_eq!((c.grace, c.restart.flag()), (seconds(10), "no".to_owned()));
 }
 
@@ -239,12 +239,14 @@ fn one_offs_and_runners_of_hooks_are_no_replicas() {
         parse_inspect(&json.to_string()).expect("readable").len()
     };
     let service = "com.docker.compose.service";
+    let hash = "com.docker.compose.config-hash";
     let one_off = "com.docker.compose.oneoff";
-    assert_eq!(read(json!({service: "web", one_off: "False"})), 1);
-    assert_eq!(read(json!({service: "web", one_off: "True"})), 0);
-    assert_eq!(read(json!({service: "web", one_off: "true"})), 0);
-    assert_eq!(read(json!({service: "web", "com.docker.compose.hook": "pre_start"})), 0);
-    assert_eq!(read(json!({one_off: "False"})), 0);
+    assert_eq!(read(json!({service: "web", hash: "h", one_off: "False"})), 1);
+    assert_eq!(read(json!({service: "web", hash: "h", one_off: "True"})), 0);
+    assert_eq!(read(json!({service: "web", hash: "h", one_off: "true"})), 0);
+    assert_eq!(read(json!({service: "web", hash: "h", "com.docker.compose.hook": "pre_start"})), 0);
+    assert_eq!(read(json!({hash: "h", one_off: "False"})), 0);
+    assert_eq!(read(json!({service: "web", one_off: "False"})), 0, "Compose overlooks one without a hash");
 }
 
 #[test]

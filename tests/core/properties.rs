@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::Index};
 use zdd::{
     event::Verdict,
     model::{Model, Service},
-    observed::Container,
+    observed::{Container, State},
     plan::{Plan, Request, ServicePlan, Step, plan},
 };
 
@@ -42,7 +42,9 @@ fn containers(service: &'static str) -> impl Strategy<Value = Vec<Container>> {
             4 => container.restarting(),
             5 => container.exited(i64::from(version)),
             6 => container.created(),
-            _ => container.state(zdd::observed::State::Dead),
+            // Known fault where nothing else runs: see resume::dead_ones_are_cleared_….
+            _ if version == 0 => container.created(),
+            _ => container.state(State::Dead),
         }
     };
     let all = prop_oneof![
@@ -65,16 +67,16 @@ prop_compose! {
         settle in 0..2_u8,
         stop_first in prop::bool::weighted(0.25),
         strategy in prop::sample::select(vec!["auto", "auto", "auto", "rolling", "recreate"]),
-    ) -> (bool, String) {
+    ) -> String {
         let order = if stop_first { "stop-first" } else { "start-first" };
         let pace = format!("parallelism: {parallelism}, delay: {delay}s, settle: {settle}s");
-        (stop_first, format!("{pace}, order: {order}, strategy: {strategy}"))
+        format!("{pace}, order: {order}, strategy: {strategy}")
     }
 }
 
 prop_compose! {
     fn scenarios()(
-        (stop_first, settings) in settings(),
+        settings in settings(),
         replicas in 0..6_u32,
         exclusive in prop::bool::weighted(0.2),
         injected in prop::bool::weighted(0.2),
@@ -93,8 +95,7 @@ prop_compose! {
         if hooked {
             file += "    pre_start: [{command: [migrate]}]\n";
         }
-        // With stop-first a known fault: see resume::stop_first_lets_compose_start_….
-        if injected && !stop_first {
+        if injected {
             file += "    configs: [{source: c}]\nconfigs: {c: {content: hello}}\n";
         }
         let request = Request { force, allow_downtime, ..Request::default() };
@@ -163,21 +164,30 @@ proptest! {
     fn every_plan_keeps_its_promises_and_arrives(scenario in scenarios()) {
         let model = model(&scenario.file);
         let world = carry_out(&model, &scenario).map_err(TestCaseError::fail)?;
-        if let Some(world) = world {
+        if let Some(mut world) = world {
             prop_assert!(is_settled(&model.services["web"], &world.containers), "{:?}", names(&world.containers));
+            world.let_boot();
             let again = one(&model, &world, &Request { force: false, ..scenario.request });
             prop_assert_eq!(again.verdict, Verdict::Unchanged, "{:?}", again);
             prop_assert!(again.steps.is_empty());
         }
     }
 
+    #[test]
+    #[ignore = "what still boots is watched only if the count is right and nothing is stopped beside it"]
+    fn nothing_that_boots_is_left_unwatched(scenario in scenarios()) {
+        let model = model(&scenario.file);
+        let world = carry_out(&model, &scenario).map_err(TestCaseError::fail)?;
+        let boots = |world: World| world.containers.iter().any(Container::is_starting);
+        prop_assert!(!world.is_some_and(boots));
+    }
 }
 
 proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn nothing_to_do_is_nothing_done(replicas in 0..6_u32, (_, settings) in settings()) {
+    fn nothing_to_do_is_nothing_done(replicas in 0..6_u32, settings in settings()) {
         let model = model(&format!("services: {{web: {{image: app, scale: {replicas}, x-zdd: {{{settings}}}}}}}"));
         let containers: Vec<_> = (1..=replicas).map(|n| fresh("web", n)).collect();
         let world = World::new(&model.services["web"], containers);
@@ -271,7 +281,6 @@ proptest! {
     #![proptest_config(cases(3000))]
 
     #[test]
-    #[ignore = "a dependency that was stopped and exited with code 0 counts as finished"]
     fn a_dependency_is_started_where_nothing_of_it_runs((file, containers, asked, _) in projects()) {
         for service in dependencies(&file, &containers, &asked) {
             let runs = containers.iter().any(|c| c.service == service.service && running(c));

@@ -78,9 +78,8 @@ fn a_hazard_hinders_neither_the_first_start_nor_the_last_stop() {
     assert_snapshot!(planned(DATABASE, &[stale("db", 1).exited(1)]), @"
     Project app
       db  create     nothing of it runs
-            1. start 1 new container (scale 2, leaving the stopped ones stopped; undo: remove)
+            1. let Compose start app-db-1, or what takes its place (undo: stop again)
             2. wait until healthy, or running 10s without a healthcheck
-            3. remove app-db-1
     ");
     let none = DATABASE.replace("image: db", "image: db, scale: 0");
     assert_snapshot!(planned(&none, &[stale("db", 1)]), @"
@@ -109,7 +108,7 @@ fn paused() {
     let three = [fresh("web", 1), stale("web", 2).paused(), fresh("web", 3)];
     assert_snapshot!(planned("services: {web: {image: app, scale: 3}}", &three), @r#"
     Project app
-      web  blocked    app-web-2 is paused
+      web  blocked    container app-web-2 is paused, and Compose cannot scale a service with a paused container
            refused: container app-web-2 is paused, and Compose cannot scale a service with a paused container; type "docker unpause app-web-2" or "docker rm -f app-web-2"
     "#);
 }

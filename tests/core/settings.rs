@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use insta::assert_snapshot;
 use zdd::model::{
-    Layer, Model, Overrides, Settings, Source,
+    Layer, Overrides, Settings, Source,
     settings::{DEFAULT_DRAIN_TIMEOUT, DEFAULT_MONITOR, FailureAction, Order, Strategy},
 };
 
-use crate::make::seconds;
+use crate::make::{self, seconds};
 
 const FILE: &str = include_str!("data/config/settings.yaml");
 
 fn read(yaml: &str, flags: Layer) -> BTreeMap<String, Settings> {
     let overrides = Overrides { settings: flags, ..Overrides::default() };
-    let model = Model::from_config(yaml, &BTreeMap::new(), &overrides).expect("a good file");
+    let model = make::read(yaml, &overrides).expect("a good file");
     model.services.into_iter().map(|(name, service)| (name, service.settings)).collect()
 }
 
@@ -163,7 +163,7 @@ fn refused(x_zdd: &str) -> String {
 }
 
 fn error(yaml: &str) -> String {
-    let error = Model::from_config(yaml, &BTreeMap::new(), &Overrides::default()).expect_err(yaml);
+    let error = make::read(yaml, &Overrides::default()).expect_err(yaml);
     format!("{error:#}")
 }
 

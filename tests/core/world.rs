@@ -13,7 +13,7 @@ use zdd::{
     plan::{ServicePlan, Start, Step},
 };
 
-use crate::make::{Turned, fresh};
+use crate::make::{IMAGE, Turned, fresh};
 
 pub struct World<'a> {
     pub containers: Vec<Container>,
@@ -28,6 +28,8 @@ enum Deed {
     Create,
     /// Starts one of the containers that this run created.
     Launch,
+    /// Starts one that was stopped.
+    Wake(String),
     Gate(Vec<ContainerRef>),
     Drain(Vec<ContainerRef>),
     Stop(String),
@@ -57,6 +59,13 @@ impl<'a> World<'a> {
         World { containers, service, born }
     }
 
+    /// Time passes: what was starting is healthy.
+    pub fn let_boot(&mut self) {
+        for container in self.containers.iter_mut().filter(|c| c.is_starting()) {
+            *container = container.clone().healthy();
+        }
+    }
+
     /// How many deeds the plan takes.
     pub fn length(&self, plan: &ServicePlan) -> usize {
         plan.steps.iter().map(|step| self.deeds(step).len()).sum()
@@ -74,6 +83,7 @@ impl<'a> World<'a> {
             floor: self.floor(plan),
         };
         let deeds: Vec<_> = plan.steps.iter().flat_map(|step| self.deeds(step)).collect();
+        let to_the_end = limit >= deeds.len();
         for deed in deeds.into_iter().take(limit) {
             self.carry_out(&deed, &mut run).map_err(|problem| format!("{deed:?}: {problem}"))?;
             let serving = self.serving(&run);
@@ -81,7 +91,10 @@ impl<'a> World<'a> {
                 return Err(format!("{deed:?}: {serving} serve, fewer than {}", run.floor));
             }
         }
-        Ok(())
+        match run.unproven.as_slice() {
+            [_, ..] if to_the_end => Err(format!("no gate has passed {:?}", run.unproven)),
+            _ => Ok(()),
+        }
     }
 
     /// The promise: start-first never falls below what is wanted, or served before; stop-first by one batch.
@@ -119,8 +132,39 @@ impl<'a> World<'a> {
             Step::Gate { also, .. } => vec![Deed::Gate(also.clone())],
             Step::Drain { containers, .. } => vec![Deed::Drain(containers.clone())],
             Step::Stop { containers, .. } => each(containers, Deed::Stop),
+            Step::Revive { .. } => self.revival(),
             Step::Recreate { .. } => self.recreation(),
         }
+    }
+
+    /// `up -d`, as Compose does it: what diverges is replaced, what does not is started; what is beyond the
+    /// wanted count goes, diverged ones first, then those with the highest numbers; what is missing is made.
+    fn revival(&self) -> Vec<Deed> {
+        let wanted = self.service.replicas as usize;
+        let mut ranked: Vec<_> = self.containers.iter().collect();
+        ranked.sort_by_key(|c| (self.diverges(c), c.number));
+        let (mut deeds, mut wakes) = (vec![], vec![]);
+        for (index, old) in ranked.into_iter().enumerate() {
+            match () {
+                () if index < wanted && !self.diverges(old) => {
+                    wakes.extend((!running(old)).then(|| Deed::Wake(old.id.clone())));
+                    continue;
+                }
+                () if index < wanted => deeds.push(Deed::Create),
+                () => {}
+            }
+            deeds.extend(running(old).then(|| Deed::Stop(old.id.clone())));
+            deeds.push(Deed::Remove(old.id.clone()));
+        }
+        deeds.extend((self.containers.len()..wanted).map(|_| Deed::Create));
+        let created = deeds.iter().filter(|deed| matches!(deed, Deed::Create)).count();
+        deeds.extend((0..created).map(|_| Deed::Launch));
+        deeds.extend(wakes);
+        deeds
+    }
+
+    fn diverges(&self, container: &Container) -> bool {
+        container.config_hash != self.service.hash || container.image_id != IMAGE
     }
 
     /// As Compose does it: one after another; what is beyond the wanted count goes.
@@ -147,7 +191,11 @@ impl<'a> World<'a> {
                 self.containers.push(new);
                 Ok(())
             }
-            Deed::Launch => self.launch(run),
+            Deed::Launch => {
+                let id = run.created.pop().ok_or("nothing was created")?;
+                self.launch(id, run)
+            }
+            Deed::Wake(id) => self.launch(id.clone(), run),
             Deed::Gate(also) => self.gate(also, run),
             Deed::Drain(containers) => self.drain(containers, run),
             Deed::Stop(id) => self.stop(id, run),
@@ -170,16 +218,18 @@ impl<'a> World<'a> {
         }
     }
 
-    fn launch(&mut self, run: &mut Run) -> Result<(), String> {
+    fn launch(&mut self, id: String, run: &mut Run) -> Result<(), String> {
         let exclusive =
             !self.service.hazards.is_empty() && self.service.settings.strategy != Strategy::Rolling;
         let beside = self.containers.iter().find(|c| running(c) || c.state == State::Paused);
         if let Some(other) = beside.filter(|_| exclusive) {
             return Err(format!("started beside {}", other.name));
         }
-        let id = run.created.pop().ok_or("nothing was created")?;
         let new = self.find(&id)?;
-        *new = new.clone().starting();
+        if !matches!(new.state, State::Created | State::Exited) {
+            return Err(format!("{} is {:?}: it cannot be started", new.name, new.state));
+        }
+        *new = Container { restart_count: 0, ..new.clone().starting() };
         run.unproven.push(id);
         Ok(())
     }
@@ -223,12 +273,28 @@ impl<'a> World<'a> {
         if !recreated && !run.leaving.contains(id) {
             return Err("it was not drained".to_owned());
         }
+        if let Some(successor) = self.unwatched_successor(run) {
+            return Err(format!("nobody has watched {successor}, which is to stay"));
+        }
         let container = self.find(id)?;
         if !running(container) {
             return Err("it does not run".to_owned());
         }
         *container = container.clone().exited(0);
         Ok(())
+    }
+
+    /// What an earlier run started, what no step stops, and what still boots.
+    fn unwatched_successor(&self, run: &Run) -> Option<&str> {
+        let goes = |c: &Container| {
+            run.plan.steps.iter().any(|step| match step {
+                Step::Stop { containers, .. } => containers.iter().any(|going| going.id == c.id),
+                _ => false,
+            })
+        };
+        let mut staying = self.containers.iter().filter(|c| run.known.contains(&c.id) && !goes(c));
+        let booting = staying.find(|c| c.is_starting())?;
+        (run.plan.verdict == Verdict::Roll).then_some(&booting.name)
     }
 
     fn remove(&mut self, id: &str, run: &mut Run) -> Result<(), String> {
