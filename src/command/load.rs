@@ -21,7 +21,7 @@ impl Context {
     /// No usable Compose, a file that Compose refuses, a bad `x-zdd`, an unknown service. Nothing was touched.
     pub fn load(&mut self, planning: &Planning) -> Result<Model, Stop> {
         self.compose_version = check_compose(&self.docker)?;
-        let (yaml, hashes) = resolve(&self.docker, &[])?;
+        let (yaml, hashes) = resolve(&self.docker)?;
         let overrides = overrides(planning);
         let model =
             Model::from_config(&yaml, &hashes, &overrides).map_err(|error| file_error(error, &self.files))?;
@@ -35,7 +35,9 @@ impl Context {
     }
 
     fn load_named(&self, plain: &Model, planning: &Planning) -> Result<Model, Stop> {
-        let (yaml, hashes) = resolve(&self.docker, &planning.services)?;
+        let yaml = self.docker.config(&planning.services).map_err(compose_says)?;
+        let names = Model::service_names(&yaml).map_err(|error| file_error(error, &self.files))?;
+        let hashes = self.docker.config_hashes(&names).map_err(compose_says)?;
         let named = Model::from_config(&yaml, &hashes, &overrides(planning))
             .map_err(|error| file_error(error, &self.files))?;
         let mut model = plain.clone();
@@ -65,10 +67,10 @@ fn check_compose(docker: &Docker) -> Result<Version, Stop> {
 }
 
 /// The YAML and the hashes; two reads that do not depend on each other.
-fn resolve(docker: &Docker, services: &[String]) -> Result<(String, BTreeMap<String, String>), Stop> {
+fn resolve(docker: &Docker) -> Result<(String, BTreeMap<String, String>), Stop> {
     std::thread::scope(|scope| {
-        let hashes = scope.spawn(|| docker.config_hashes(services));
-        let yaml = docker.config(services);
+        let hashes = scope.spawn(|| docker.config_hashes(&[]));
+        let yaml = docker.config(&[]);
         let hashes = hashes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((yaml.map_err(compose_says)?, hashes.map_err(compose_says)?))
     })

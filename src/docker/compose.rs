@@ -117,8 +117,11 @@ impl Docker {
 
     /// Service → Compose's hash of its configuration.
     pub fn config_hashes(&self, services: &[String]) -> Result<BTreeMap<String, String>, CallError> {
-        let which = if services.is_empty() { "*".to_owned() } else { services.join(",") };
-        let call = self.compose(["config".to_owned(), "--hash".to_owned(), which], QUICK);
+        // Naming a service does not enable its profile here, as it does elsewhere (5.6.1).
+        let call = match services {
+            [] => self.compose(["config", "--hash", "*"], QUICK),
+            some => self.compose(["--profile", "*", "config", "--hash", &some.join(",")], QUICK),
+        };
         let text = self.runner.run(&call)?;
         let pair = |line: &str| {
             let (name, hash) = line.split_once(' ')?;

@@ -98,8 +98,7 @@ impl Model {
         hashes: &BTreeMap<String, String>,
         overrides: &Overrides,
     ) -> Result<Model> {
-        let file: compose::File = serde_yaml::from_str(yaml)
-            .context("the output of \"docker compose config\" is not understood")?;
+        let file = parse(yaml)?;
         if let Some((name, n)) = overrides.scale.iter().find(|(name, _)| !file.services.contains_key(*name)) {
             bail!("no such service: {name} (in --scale {name}={n})");
         }
@@ -112,6 +111,14 @@ impl Model {
             services.insert(name.clone(), service(name, raw, &file, hash, &top, overrides)?);
         }
         Ok(Model { project: file.name, services })
+    }
+
+    /// The services that a resolved file has.
+    ///
+    /// # Errors
+    /// Text that is not a resolved compose file.
+    pub fn service_names(yaml: &str) -> Result<Vec<String>> {
+        Ok(parse(yaml)?.services.into_keys().collect())
     }
 
     /// The names in an order in which every service stands behind what it depends on.
@@ -134,6 +141,10 @@ impl Model {
         }
         order.push(name.to_owned());
     }
+}
+
+fn parse(yaml: &str) -> Result<compose::File> {
+    serde_yaml::from_str(yaml).context("the output of \"docker compose config\" is not understood")
 }
 
 fn service(

@@ -72,6 +72,8 @@ pub struct ServicePlan {
     /// Services of this plan that must be done before this one begins.
     pub after: Vec<String>,
     pub steps: Vec<Step>,
+    /// It runs to its end instead of serving.
+    pub one_shot: bool,
     /// How old containers leave the proxy.
     pub means: Means,
     #[serde(serialize_with = "settings_with_sources")]
@@ -140,6 +142,11 @@ pub enum Step {
     /// `up -d` of a service of which nothing runs: Compose starts, recreates or removes what is stopped.
     Revive {
         down: Vec<ContainerRef>,
+        force: bool,
+    },
+    /// Waits until jobs of an older version have ended, however they end.
+    Await {
+        containers: Vec<ContainerRef>,
     },
     /// `up -d` without `--no-recreate`: Compose stops the old before it starts the new.
     Recreate {
@@ -202,7 +209,7 @@ pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
         let situation = service::Situation::new(service, &mine, observed, request);
         let mut plan = match scope.asked.contains(name) {
             true => service::plan(service, &situation, request),
-            false => service::plan_dependency(service, &situation),
+            false => service::plan_dependency(service, &situation, request),
         };
         let (means, note) = drain::choose(name, &service.settings.drain, observed);
         if plan.steps.iter().any(|step| matches!(step, Step::Drain { .. })) {

@@ -88,7 +88,7 @@ pub fn plan(service: &Service, now: &Situation, request: &Request) -> ServicePla
         return plan_one_shot(service, now, request);
     }
     if now.running() == 0 && service.replicas > 0 {
-        return create(service, now, "nothing of it runs");
+        return create(service, now, request, "nothing of it runs");
     }
     if now.stale.is_empty() {
         return plan_count(service, now);
@@ -97,7 +97,7 @@ pub fn plan(service: &Service, now: &Situation, request: &Request) -> ServicePla
 }
 
 /// Plans a service that is only depended on: started where nothing of it runs, else left alone.
-pub fn plan_dependency(service: &Service, now: &Situation) -> ServicePlan {
+pub fn plan_dependency(service: &Service, now: &Situation, request: &Request) -> ServicePlan {
     let finished = service.one_shot && now.finished;
     if service.provider || now.running() > 0 || finished || service.replicas == 0 {
         let reason = match now.differences.is_empty() {
@@ -109,7 +109,7 @@ pub fn plan_dependency(service: &Service, now: &Situation) -> ServicePlan {
     if let Some(refusal) = impossible(service, now) {
         return blocked(service, refusal);
     }
-    create(service, now, "nothing of it runs, and a named service depends on it")
+    create(service, now, request, "nothing of it runs, and a named service depends on it")
 }
 
 fn plan_one_shot(service: &Service, now: &Situation, request: &Request) -> ServicePlan {
@@ -119,16 +119,27 @@ fn plan_one_shot(service: &Service, now: &Situation, request: &Request) -> Servi
     if !now.fresh.is_empty() {
         return awaited(service, now, "is running to its end");
     }
-    let mut plan = verdict(service, Verdict::Create, "a one-shot service that has not run in this version");
-    if !now.stale.is_empty() {
-        // Two generations of a job at once is never meant: the older one comes to its end first.
-        plan.steps.push(Step::Gate { batch: 0, also: steps::refs(&now.stale) });
-    }
-    plan.steps.extend(match now.down.is_empty() && now.stale.is_empty() {
-        true => steps::rolling(service, &Stock::of(now)),
-        false => revive(now.down.iter().chain(&now.stale).copied()),
-    });
+    let reason = if request.force { "forced" } else { "a one-shot service that has not run in this version" };
+    let mut plan = verdict(service, Verdict::Create, reason);
+    plan.steps = job(service, now, request);
     plan
+}
+
+/// Two generations of a job at once is never meant: an older one comes to its end first, or is stopped if it
+/// never will.
+fn job(service: &Service, now: &Situation, request: &Request) -> Vec<Step> {
+    let (looping, running): (Vec<_>, Vec<_>) =
+        now.stale.iter().copied().partition(|c| c.state == State::Restarting);
+    let mut steps = Vec::new();
+    if !running.is_empty() {
+        steps.push(Step::Await { containers: steps::refs(&running) });
+    }
+    if !looping.is_empty() {
+        steps.push(Step::Stop { batch: 0, containers: steps::refs(&looping) });
+    }
+    let down: Vec<_> = now.down.iter().chain(&now.stale).copied().collect();
+    steps.extend(begin(service, now, &down, request));
+    steps
 }
 
 /// Nothing to do, but what others may wait for is not there yet: a job that runs, a replica that still boots.
@@ -164,7 +175,8 @@ fn plan_change(service: &Service, now: &Situation, request: &Request) -> Service
         Strategy::Recreate => false,
         Strategy::Auto => service.hazards.is_empty(),
     };
-    if rolls && service.injected_files && service.settings.order == Order::StopFirst {
+    let starts = (now.fresh.len() as u32) < service.replicas;
+    if rolls && starts && service.injected_files && service.settings.order == Order::StopFirst {
         return blocked(service, stop_first_refusal());
     }
     if rolls || service.replicas == 0 {
@@ -198,19 +210,25 @@ fn change(now: &Situation, request: &Request) -> String {
     }
 }
 
-fn create(service: &Service, now: &Situation, reason: &str) -> ServicePlan {
+fn create(service: &Service, now: &Situation, request: &Request, reason: &str) -> ServicePlan {
     let mut plan = verdict(service, Verdict::Create, reason);
-    plan.steps = match now.down.is_empty() {
-        true => steps::rolling(service, &Stock::of(now)),
-        // Nothing serves that could be hurt, and Compose keeps the data in anonymous volumes.
-        false => revive(now.down.iter().copied()),
-    };
+    plan.steps = begin(service, now, &now.down, request);
     plan
 }
 
-fn revive<'a>(down: impl Iterator<Item = &'a Container>) -> Vec<Step> {
-    let down = steps::refs(&down.collect::<Vec<_>>());
-    vec![Step::Revive { down }, Step::Gate { batch: 1, also: vec![] }]
+/// Nothing serves that could be hurt. Where there are stopped containers Compose does it, which keeps the data in
+/// their anonymous volumes; but it cannot start a dead one.
+fn begin(service: &Service, now: &Situation, down: &[&Container], request: &Request) -> Vec<Step> {
+    let (dead, down): (Vec<_>, Vec<_>) = down.iter().copied().partition(|c| c.state == State::Dead);
+    let clear = (!dead.is_empty()).then(|| Step::Clear { containers: steps::refs(&dead) });
+    let rest = match down.is_empty() {
+        true => steps::rolling(service, &Stock::of(now).cleared()),
+        false => vec![
+            Step::Revive { down: steps::refs(&down), force: request.force },
+            Step::Gate { batch: 1, also: vec![] },
+        ],
+    };
+    clear.into_iter().chain(rest).collect()
 }
 
 /// What Compose or the engine cannot carry out at all.
@@ -251,6 +269,7 @@ fn verdict(service: &Service, verdict: Verdict, reason: &str) -> ServicePlan {
         notes: vec![],
         after: vec![],
         steps: vec![],
+        one_shot: service.one_shot,
         means: super::Means::Nothing,
         settings: service.settings.clone(),
     }
@@ -261,7 +280,7 @@ fn nothing(service: &Service, reason: &str) -> ServicePlan {
 }
 
 fn blocked(service: &Service, refusal: Refusal) -> ServicePlan {
-    let mut plan = verdict(service, Verdict::Blocked, &refusal.problem);
+    let mut plan = verdict(service, Verdict::Blocked, "cannot be done as written");
     plan.refusals.push(refusal);
     plan
 }

@@ -13,6 +13,8 @@ use crate::{
 /// What there is to work with.
 pub struct Stock {
     fresh: Vec<ContainerRef>,
+    /// Those of them whose healthcheck has not decided.
+    booting: Vec<ContainerRef>,
     /// Running containers of the old generation, the first to go first.
     stale: Vec<ContainerRef>,
     /// Crash-looping: they go with the first batch.
@@ -29,7 +31,22 @@ impl Stock {
         // A surplus is taken from the end: what serves nobody goes first, then the newest.
         let mut fresh = now.fresh.clone();
         fresh.sort_by_key(|c| !c.serves());
-        Stock { fresh: refs(&fresh), stale: refs(&stale), useless: refs(&useless), down: refs(&now.down) }
+        let booting: Vec<_> = fresh.iter().copied().filter(|c| c.is_starting()).collect();
+        let booting = refs(&booting);
+        Stock {
+            booting,
+            fresh: refs(&fresh),
+            stale: refs(&stale),
+            useless: refs(&useless),
+            down: refs(&now.down),
+        }
+    }
+}
+
+impl Stock {
+    /// When what is stopped has been removed.
+    pub fn cleared(self) -> Stock {
+        Stock { down: vec![], ..self }
     }
 }
 
@@ -50,6 +67,14 @@ pub fn rolling(service: &Service, stock: &Stock) -> Vec<Step> {
     builder.steps
 }
 
+/// Beside an old generation every new one that stays is looked at again before an old one goes for it; otherwise
+/// only those that still boot.
+fn unproven(wanted: usize, stock: &Stock) -> Vec<ContainerRef> {
+    let rolls = !(stock.stale.is_empty() && stock.useless.is_empty());
+    let open = |c: &&ContainerRef| rolls || stock.booting.contains(c);
+    stock.fresh.iter().take(wanted).filter(open).cloned().collect()
+}
+
 struct Builder<'a> {
     service: &'a Service,
     wanted: usize,
@@ -61,7 +86,8 @@ struct Builder<'a> {
     retired: Vec<ContainerRef>,
     /// New ones so far.
     started: usize,
-    unproven: bool,
+    /// New ones left by a broken-off rollout: nobody has vouched for them yet.
+    unproven: Vec<ContainerRef>,
     steps: Vec<Step>,
 }
 
@@ -76,7 +102,7 @@ impl<'a> Builder<'a> {
             down: stock.down.clone(),
             retired: vec![],
             started: 0,
-            unproven: !(stock.stale.is_empty() && stock.useless.is_empty()),
+            unproven: unproven(service.replicas as usize, stock),
             steps: vec![],
         }
     }
@@ -115,7 +141,7 @@ impl<'a> Builder<'a> {
             left -= left.min(limit);
         }
         let surplus = self.fresh.len() > self.wanted || !self.stale.is_empty() || !self.useless.is_empty();
-        if sizes.is_empty() && surplus {
+        if sizes.is_empty() && (surplus || !self.unproven.is_empty()) {
             sizes.push(0);
         }
         sizes
@@ -161,11 +187,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// New ones left by a broken-off rollout: nobody has vouched for them yet.
     fn take_unproven(&mut self) -> Vec<ContainerRef> {
-        let needed = self.unproven && self.wanted > 0;
-        self.unproven = false;
-        if needed { self.fresh.clone() } else { vec![] }
+        std::mem::take(&mut self.unproven)
     }
 
     /// Old ones beyond what keeps the wanted count serving, and all that serve nobody.

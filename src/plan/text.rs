@@ -82,7 +82,8 @@ impl fmt::Display for Described<'_> {
             Step::Drain { containers, .. } => self.write_drain(f, containers),
             Step::Stop { containers, .. } => write!(f, "stop {} (undo: start again)", names(containers)),
             Step::Remove { containers } => write!(f, "remove {}", names(containers)),
-            Step::Revive { down } => {
+            Step::Await { containers } => write!(f, "wait until {} has ended", names(containers)),
+            Step::Revive { down, .. } => {
                 write!(f, "let Compose start {}, or what takes its place (undo: stop again)", names(down))
             }
             Step::Recreate { old } => {
@@ -106,9 +107,13 @@ impl Described<'_> {
 
     fn write_gate(&self, f: &mut fmt::Formatter<'_>, also: &[ContainerRef]) -> fmt::Result {
         let settings = &self.plan.settings;
-        let monitor = duration::show(settings.monitor);
-        f.write_str("wait until healthy, or running ")?;
-        write!(f, "{monitor} without a healthcheck")?;
+        match self.plan.one_shot {
+            true => f.write_str("wait until it ends with exit code 0")?,
+            false => {
+                let monitor = duration::show(settings.monitor);
+                write!(f, "wait until healthy, or running {monitor} without a healthcheck")?;
+            }
+        }
         if let Some(limit) = settings.wait_timeout {
             write!(f, ", at most {}", duration::show(limit))?;
         }

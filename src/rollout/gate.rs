@@ -10,7 +10,7 @@ use crate::{
     event::{ContainerRef, Failure, Generation, Phase},
     health::{Gate, Judgement, Why},
     model::settings::FailureAction,
-    observed::{Container, HealthStatus},
+    observed::{Container, HealthStatus, State},
 };
 
 /// Look at least this often, should an event be lost. Never the way a change is normally noticed.
@@ -50,6 +50,21 @@ impl Run<'_> {
         }
         watched.iter().for_each(|container| self.tell(container, Generation::New, Phase::Ready));
         Ok(())
+    }
+
+    /// Waits until none of these runs, however they end.
+    pub(super) fn await_end(&self, jobs: &[ContainerRef]) -> Result<(), Halt> {
+        loop {
+            let heard = self.crew.bell.heard();
+            let runs = |c: &Container| matches!(c.state, State::Running | State::Restarting);
+            if !self.crew.docker.inspect(&ids(jobs))?.iter().any(runs) {
+                return Ok(());
+            }
+            if self.crew.interrupt.requested() {
+                return Err(Halt::Interrupted);
+            }
+            self.crew.bell.wait(heard, SAFETY_LOOK);
+        }
     }
 
     pub(super) fn gate(&self) -> Gate {

@@ -143,7 +143,8 @@ impl<'a> Run<'a> {
             Step::Drain { batch, containers } => self.drain(*batch, containers),
             Step::Stop { containers, .. } => self.stop_old(containers),
             Step::Remove { containers } => self.remove(containers),
-            Step::Revive { .. } => self.revive(),
+            Step::Await { containers } => self.await_end(containers),
+            Step::Revive { force, .. } => self.revive(*force),
             Step::Recreate { old } => self.recreate(old),
         }
     }

@@ -108,7 +108,7 @@ impl Run<'_> {
 
     /// Nothing of the service runs, so Compose does as it always does: starts what is stopped, in its present
     /// definition, and creates what is missing. All of it is gated.
-    pub(super) fn revive(&mut self) -> Result<(), Halt> {
+    pub(super) fn revive(&mut self, force: bool) -> Result<(), Halt> {
         let turn = self.crew.compose_turn();
         let before = self.ids_now()?;
         self.known = Some(before.clone());
@@ -117,7 +117,7 @@ impl Run<'_> {
             scale: self.plan.replicas,
             keep_existing: false,
             create_only: false,
-            force_recreate: false,
+            force_recreate: force,
             stop_timeout: self.crew.stop_timeout,
         });
         let now = self.new_since(&BTreeSet::new())?;

@@ -103,7 +103,7 @@ fn a_dependency_that_is_paused_blocks_only_when_it_must_start() {
     let named = Request { services: vec!["api".to_owned()], ..Request::default() };
     assert_snapshot!(planned_for(CHAIN, &[fresh("api", 1), fresh("db", 1).paused()], &named), @r#"
     Project app
-      db   blocked    container app-db-1 is paused, and Compose cannot scale a service with a paused container
+      db   blocked    cannot be done as written
            refused: container app-db-1 is paused, and Compose cannot scale a service with a paused container; type "docker unpause app-db-1" or "docker rm -f app-db-1"
       api  unchanged  as wanted
     "#);
@@ -186,6 +186,7 @@ fn as_json() {
             "by": "nothing"
           },
           "notes": [],
+          "one_shot": false,
           "reason": "configuration changed",
           "refusals": [],
           "replicas": 1,

@@ -174,7 +174,6 @@ proptest! {
     }
 
     #[test]
-    #[ignore = "what still boots is watched only if the count is right and nothing is stopped beside it"]
     fn nothing_that_boots_is_left_unwatched(scenario in scenarios()) {
         let model = model(&scenario.file);
         let world = carry_out(&model, &scenario).map_err(TestCaseError::fail)?;

@@ -108,7 +108,7 @@ fn paused() {
     let three = [fresh("web", 1), stale("web", 2).paused(), fresh("web", 3)];
     assert_snapshot!(planned("services: {web: {image: app, scale: 3}}", &three), @r#"
     Project app
-      web  blocked    container app-web-2 is paused, and Compose cannot scale a service with a paused container
+      web  blocked    cannot be done as written
            refused: container app-web-2 is paused, and Compose cannot scale a service with a paused container; type "docker unpause app-web-2" or "docker rm -f app-web-2"
     "#);
 }

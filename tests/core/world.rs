@@ -133,6 +133,8 @@ impl<'a> World<'a> {
             Step::Drain { containers, .. } => vec![Deed::Drain(containers.clone())],
             Step::Stop { containers, .. } => each(containers, Deed::Stop),
             Step::Revive { .. } => self.revival(),
+            // Simulated jobs end by themselves.
+            Step::Await { .. } => vec![],
             Step::Recreate { .. } => self.recreation(),
         }
     }
@@ -141,7 +143,9 @@ impl<'a> World<'a> {
     /// wanted count goes, diverged ones first, then those with the highest numbers; what is missing is made.
     fn revival(&self) -> Vec<Deed> {
         let wanted = self.service.replicas as usize;
-        let mut ranked: Vec<_> = self.containers.iter().collect();
+        // Dead ones are cleared before, as Compose could not start them.
+        let mut ranked: Vec<_> = self.containers.iter().filter(|c| c.state != State::Dead).collect();
+        let there = ranked.len();
         ranked.sort_by_key(|c| (self.diverges(c), c.number));
         let (mut deeds, mut wakes) = (vec![], vec![]);
         for (index, old) in ranked.into_iter().enumerate() {
@@ -156,7 +160,7 @@ impl<'a> World<'a> {
             deeds.extend(running(old).then(|| Deed::Stop(old.id.clone())));
             deeds.push(Deed::Remove(old.id.clone()));
         }
-        deeds.extend((self.containers.len()..wanted).map(|_| Deed::Create));
+        deeds.extend((there..wanted).map(|_| Deed::Create));
         let created = deeds.iter().filter(|deed| matches!(deed, Deed::Create)).count();
         deeds.extend((0..created).map(|_| Deed::Launch));
         deeds.extend(wakes);
