@@ -215,8 +215,8 @@ pub enum Event {
     ServiceEnd {
         service: String,
         outcome: Outcome,
-        /// Which containers serve now.
-        serving: Vec<ContainerRef>,
+        /// Which containers serve now; `None` when it could not be found out.
+        serving: Option<Vec<ContainerRef>>,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         took: Duration,
     },

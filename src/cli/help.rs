@@ -110,7 +110,7 @@ pub(super) fn render(name: Option<&str>) -> String {
 fn family_line(line: &str) -> String {
     let line = line.trim_end();
     match line.trim_start().starts_with('-') {
-        true => line.replacen('<', "", 1).replacen('>', "  ", 1),
+        true => line.replacen('<', "", 1).replacen('>', "  ", 1).trim_end().to_owned(),
         false => line.to_owned(),
     }
 }

@@ -37,10 +37,8 @@ impl Docker {
         let call = self.call(args, QUICK);
         let answer = self.runner.answer(&call)?;
         // A missing container makes the exit code 1, but the others are printed all the same.
-        let only_missing =
-            answer.stderr.lines().all(|line| line.contains("No such") || line.trim().is_empty());
-        if answer.code != 0 && !only_missing {
-            return self.runner.run(&call).map(|_| vec![]);
+        if answer.code != 0 && !only_missing(&answer.stderr, "No such") {
+            return Err(self.runner.failed(&call, &answer));
         }
         parse_inspect(&answer.stdout).map_err(|error| garbage(&call, format!("{error:#}")))
     }
@@ -52,27 +50,33 @@ impl Docker {
 
     /// Reference → local image ID, for those that exist.
     pub fn image_ids(&self, references: &[String]) -> Result<BTreeMap<String, String>, CallError> {
+        let images = self.images(references)?;
+        if images.len() == references.len() {
+            return Ok(references.iter().cloned().zip(images).collect());
+        }
+        // The answers do not say which of the questions they belong to, so each is asked alone.
         let mut found = BTreeMap::new();
+        for reference in references {
+            let image = self.images(std::slice::from_ref(reference))?.pop();
+            found.extend(image.map(|id| (reference.clone(), id)));
+        }
+        Ok(found)
+    }
+
+    /// The IDs of those that exist, in order.
+    fn images(&self, references: &[String]) -> Result<Vec<String>, CallError> {
         if references.is_empty() {
-            return Ok(found);
+            return Ok(vec![]);
         }
         let args = ["image", "inspect"].into_iter().chain(references.iter().map(String::as_str));
         let call = self.call(args, QUICK);
         let answer = self.runner.answer(&call)?;
-        let only_missing =
-            answer.stderr.lines().all(|line| line.contains("No such image") || line.trim().is_empty());
-        if answer.code != 0 && !only_missing {
-            return self.runner.run(&call).map(|_| found);
+        if answer.code != 0 && !only_missing(&answer.stderr, "No such image") {
+            return Err(self.runner.failed(&call, &answer));
         }
         let images: Vec<Image> =
             serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
-        // The answers come in the order of the questions, less the missing ones.
-        let missing =
-            |reference: &&String| answer.stderr.lines().any(|line| line.ends_with(&format!(": {reference}")));
-        for (reference, image) in references.iter().filter(|r| !missing(r)).zip(images) {
-            found.insert(reference.clone(), image.id);
-        }
-        Ok(found)
+        Ok(images.into_iter().map(|image| image.id).collect())
     }
 
     pub fn start(&self, ids: &[String]) -> Result<(), CallError> {
@@ -118,8 +122,11 @@ impl Docker {
         if answer.code != 0 && is_missing_volume(&answer.stderr) {
             return Ok(None);
         }
-        let text = if answer.code == 0 { answer.stdout } else { self.runner.run(&call)? };
-        let labels: Option<_> = serde_json::from_str(&text).map_err(|error| garbage(&call, error))?;
+        if answer.code != 0 {
+            return Err(self.runner.failed(&call, &answer));
+        }
+        let labels: Option<_> =
+            serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
         Ok(Some(labels.unwrap_or_default()))
     }
 
@@ -129,7 +136,7 @@ impl Docker {
         let answer = self.runner.answer(&call)?;
         match answer.code == 0 || is_missing_volume(&answer.stderr) {
             true => Ok(()),
-            false => self.runner.run(&call).map(drop),
+            false => Err(self.runner.failed(&call, &answer)),
         }
     }
 
@@ -212,6 +219,11 @@ impl Docker {
         });
         Listener::start(&self.runner, &self.call(args, QUICK), on_event)
     }
+}
+
+/// Whether nothing else went wrong than that some of the things asked for do not exist.
+fn only_missing(stderr: &str, word: &str) -> bool {
+    stderr.contains(word) && stderr.lines().all(|line| line.contains(word) || line.trim().is_empty())
 }
 
 fn is_missing_volume(stderr: &str) -> bool {

@@ -149,12 +149,15 @@ impl Runner {
         let answer = self.answer(call)?;
         match answer.code {
             0 => Ok(answer.stdout),
-            code => {
-                // `docker exec` reports a program that it cannot start on standard output.
-                let said = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
-                Err(error(call, Problem::Failed { code, stderr: tail(said) }))
-            }
+            _ => Err(self.failed(call, &answer)),
         }
+    }
+
+    /// The error of a call that has answered with an exit code other than 0.
+    pub fn failed(&self, call: &Call, answer: &Answer) -> CallError {
+        // `docker exec` reports a program that it cannot start on standard output.
+        let said = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
+        error(call, Problem::Failed { code: answer.code, stderr: tail(said) })
     }
 
     /// Runs to the end, handing over each line of standard output and error as it comes.

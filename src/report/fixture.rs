@@ -98,7 +98,7 @@ pub fn batch(service: &str, number: u32, of: u32, size: u32) -> Event {
 }
 
 pub fn done(service: &str, outcome: Outcome, serving: &[&str], took: u64) -> Event {
-    let serving = serving.iter().map(|name| named(name)).collect();
+    let serving = Some(serving.iter().map(|name| named(name)).collect());
     Event::ServiceEnd { service: service.to_owned(), outcome, serving, took: ms(took) }
 }
 

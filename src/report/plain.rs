@@ -113,7 +113,7 @@ impl<W> State<W> {
                     .fold(self.about(service, why), |lines, line| [lines, self.about(service, line)].concat())
             }
             Event::ServiceEnd { service, outcome, serving, took } if *outcome != Outcome::Unchanged => {
-                self.about(service, ended(*outcome, *took, serving))
+                self.about(service, ended(*outcome, *took, serving.as_deref()))
             }
             _ => vec![],
         }
@@ -188,9 +188,9 @@ fn images(doing: &str, services: &[String]) -> String {
     format!("{doing} {}", words::join(services.iter().map(String::as_str)))
 }
 
-fn ended(outcome: Outcome, took: Duration, serving: &[ContainerRef]) -> String {
+fn ended(outcome: Outcome, took: Duration, serving: Option<&[ContainerRef]>) -> String {
     match outcome {
-        Outcome::Skipped if serving.is_empty() => words::outcome(outcome).to_owned(),
+        Outcome::Skipped if serving.is_none_or(<[_]>::is_empty) => words::outcome(outcome).to_owned(),
         Outcome::Skipped => format!("{}, {}", words::outcome(outcome), words::serving(serving)),
         _ => format!("{} in {}, {}", words::outcome(outcome), clock(took), words::serving(serving)),
     }

@@ -88,7 +88,8 @@ impl ServiceRow {
                 self.doing = words::hook_begins(hook, container.as_ref());
             }
             Event::ServiceEnd { outcome, serving, took, .. } => {
-                self.end = Some(End { outcome: *outcome, serving: words::serving(serving), took: *took });
+                self.end =
+                    Some(End { outcome: *outcome, serving: words::serving(serving.as_deref()), took: *took });
             }
             _ => {}
         }

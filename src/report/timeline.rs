@@ -108,7 +108,7 @@ impl Timeline {
                 self.container(at, service, container, *generation, phase);
             }
             Event::ServiceEnd { service, serving, .. } if self.touched(service) => {
-                serving.iter().for_each(|container| self.untouched(service, container));
+                serving.iter().flatten().for_each(|container| self.untouched(service, container));
             }
             _ => {}
         }

@@ -104,7 +104,8 @@ pub fn outcome(outcome: Outcome) -> &'static str {
 }
 
 /// `serving app-4, app-5`.
-pub fn serving(containers: &[ContainerRef]) -> String {
+pub fn serving(containers: Option<&[ContainerRef]>) -> String {
+    let Some(containers) = containers else { return "what serves is not known".to_owned() };
     match containers {
         [] => "nothing serves".to_owned(),
         _ => format!("serving {}", join(containers.iter().map(|c| c.name.as_str()))),

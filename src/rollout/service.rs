@@ -92,7 +92,7 @@ pub(super) fn roll(crew: &Crew, plan: &ServicePlan) -> ServiceResult {
     crew.emit(Event::ServiceEnd {
         service: plan.service.clone(),
         outcome,
-        serving: serving.clone().unwrap_or_default(),
+        serving: serving.clone(),
         took: began.elapsed(),
     });
     ServiceResult { service: plan.service.clone(), outcome, serving, left, failure, downtime: run.downtime }

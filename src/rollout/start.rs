@@ -92,7 +92,7 @@ impl Run<'_> {
         let limit = self.service.settings.drain_timeout;
         let result =
             self.with_hook(kind, Some(container), || self.crew.docker.exec_hook(&container.id, hook, limit));
-        result.map_err(|error| failure(format!("its {kind} hook failed: {error}"), Some(container.clone())))
+        result.map_err(|error| hook_failure(kind, error, Some(container.clone())))
     }
 
     /// Compose does not run `pre_start` beside a running replica (5.6.1), so zdd does: once, before any
@@ -100,8 +100,7 @@ impl Run<'_> {
     pub(super) fn pre_start(&mut self) -> Result<(), Halt> {
         for hook in &self.service.hooks.pre_start {
             let run = || self.crew.docker.run_once(&self.plan.service, hook);
-            self.with_hook("pre_start", None, run)
-                .map_err(|error| failure(format!("its pre_start hook failed: {error}"), None))?;
+            self.with_hook("pre_start", None, run).map_err(|error| hook_failure("pre_start", error, None))?;
         }
         Ok(())
     }
@@ -153,6 +152,13 @@ impl Run<'_> {
         old.iter().for_each(|container| self.tell(container, Generation::Old, Phase::Removed));
         new.iter().for_each(|container| self.tell(container, Generation::New, Phase::Started));
         Ok(())
+    }
+}
+
+fn hook_failure(kind: &str, error: CallError, container: Option<ContainerRef>) -> Halt {
+    match error.is_interrupted() {
+        true => Halt::Interrupted,
+        false => failure(format!("its {kind} hook failed: {error}"), container),
     }
 }
 

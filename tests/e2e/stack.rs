@@ -195,7 +195,7 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
 
 /// Moderate traffic on a published port, already flowing when this returns.
 pub fn traffic(port: u16) -> Running {
-    let mut load = Load::new(&format!("http://127.0.0.1:{port}/"));
+    let mut load = Load::new(format!("http://127.0.0.1:{port}/"));
     load.workers = 8;
     load.rate = Some(200.0);
     let running = load.start();
