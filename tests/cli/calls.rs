@@ -1,0 +1,112 @@
+//! The log of calls, as a test sees it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::Entry;
+
+pub fn entries(engine: &Path) -> Vec<Entry> {
+    let text = fs::read_to_string(engine.join("calls")).unwrap_or_default();
+    // The last line may be half written.
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The calls in the order they began, as they were.
+pub fn lines(engine: &Path) -> Vec<String> {
+    let line = |entry| match entry {
+        Entry::Begin { line, .. } => Some(line),
+        Entry::End { .. } => None,
+    };
+    entries(engine).into_iter().filter_map(line).collect()
+}
+
+/// The calls in order, in a form that does not depend on luck: `docker events`, which runs beside them, is left out;
+/// the same look again and again, as events and time wake the program, is told once until containers change; the
+/// reads of Compose's configuration, which run side by side, are sorted. A failed call has its exit code, one that
+/// was killed says so.
+pub fn tell(entries: &[Entry]) -> Vec<String> {
+    let mut ends: BTreeMap<u32, i32> = BTreeMap::new();
+    entries.iter().for_each(|entry| {
+        if let Entry::End { pid, code } = entry {
+            ends.insert(*pid, *code);
+        }
+    });
+    let (mut told, mut looks): (Vec<String>, Vec<String>) = (vec![], vec![]);
+    for entry in entries {
+        let Entry::Begin { pid, line, .. } = entry else { continue };
+        let line = match ends.get(pid) {
+            Some(0) => line.clone(),
+            Some(code) => format!("{line}  → exit {code}"),
+            None => format!("{line}  → killed"),
+        };
+        let again = looks.contains(&line) || (is_read(&line) && told.last() == Some(&line));
+        if is_listener(&line) || again {
+            continue;
+        }
+        if changes_containers(&line) {
+            looks.clear();
+        } else if line.contains("docker inspect ") {
+            looks.push(line.clone());
+        }
+        told.push(line);
+    }
+    let is_config = |line: &String| line.contains(" config");
+    told.chunk_by_mut(|a, b| is_config(a) && is_config(b)).for_each(|run| {
+        if is_config(&run[0]) {
+            run.sort();
+        }
+    });
+    told
+}
+
+fn changes_containers(line: &str) -> bool {
+    !is_read(line) && !line.contains("docker exec ")
+}
+
+fn is_listener(line: &str) -> bool {
+    line.contains("docker events ") || line.contains(" events --format")
+}
+
+/// A call that changes nothing but perhaps the lock.
+pub fn is_read(line: &str) -> bool {
+    let words: Vec<_> = line.split(' ').collect();
+    let reads = ["ps", "inspect", "image", "config", "version", "logs", "volume", "--dry-run"];
+    words.iter().any(|word| reads.contains(word)) || line.contains(" SCRIPT zdd show ")
+}
+
+/// The calls that still run although the program has ended. Being ended takes a moment.
+pub fn left_running(engine: &Path) -> Vec<String> {
+    let end = Instant::now() + Duration::from_secs(1);
+    loop {
+        let left: Vec<String> = alive(engine).filter_map(|(_, file)| fs::read_to_string(file).ok()).collect();
+        if left.is_empty() || Instant::now() > end {
+            return left;
+        }
+        sleep(Duration::from_millis(2));
+    }
+}
+
+pub fn kill_all(engine: &Path) {
+    for (pid, file) in alive(engine) {
+        let _ = kill_process(pid, Signal::KILL);
+        let _ = fs::remove_file(file);
+    }
+}
+
+/// The fakes that run, each with the file in which it says so.
+fn alive(engine: &Path) -> impl Iterator<Item = (Pid, PathBuf)> {
+    let files = fs::read_dir(engine.join("alive")).into_iter().flatten().flatten();
+    files.filter_map(|file| {
+        let pid = file.file_name().to_string_lossy().parse().ok()?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let runs = stat.contains("(docker)") && !stat.contains(") Z");
+        Some((Pid::from_raw(pid)?, file.path())).filter(|_| runs)
+    })
+}

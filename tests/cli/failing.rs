@@ -1,0 +1,1713 @@
+//! Updates that go wrong: the old version serves on, and the user learns why.
+
+use insta::assert_snapshot;
+
+use crate::{
+    files::{HEALTHCHECK, bare, project, web},
+    scenario::{Scenario, new, old},
+    world::{Deed, Reading},
+};
+
+fn fail(stderr: &str) -> Deed {
+    Deed::Fail(1, stderr.to_owned())
+}
+
+fn becomes(container: &str, reading: &str) -> Deed {
+    Deed::Becomes(container.to_owned(), Reading::parse(reading))
+}
+
+#[test]
+fn unhealthy() {
+    let scenario = Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2")]);
+    let scenario = scenario
+        .starts("web", "starting, starting: connection refused, unhealthy: connection refused\ngiving up");
+    let scenario =
+        scenario.writes("web", "listening on :80\nno database at db:5432\n\u{1b}[31mfatal\u{1b}[0m\n");
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, all at once
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  shop-web-4 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-3 starting: connection refused
+    [TIME]  web  shop-web-4 starting: connection refused
+    [TIME]  web  shop-web-3 is unhealthy after 2 failed probes
+    [TIME]  web  new version refused: shop-web-3 is unhealthy after 2 failed probes
+    [TIME]  web    last probe: connection refused
+    [TIME]  web                giving up
+    [TIME]  web    shop-web-3  | listening on :80
+    [TIME]  web    shop-web-3  | no database at db:5432
+    [TIME]  web    shop-web-3  | fatal
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-4 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopped (exit code 0)
+    [TIME]  web  shop-web-4 stopped (exit code 0)
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  shop-web-4 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1, shop-web-2
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-3 is unhealthy after 2 failed probes); shop-web-1 and shop-web-2 serve now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker inspect web-3 web-4
+    docker logs --tail 20 web-3
+    docker ps web
+    docker stop web-3 web-4
+    docker inspect web-3 web-4
+    docker rm -v web-3 web-4
+    docker ps web
+    docker inspect web-1 web-2
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    web-2 old healthy
+    at least: 2 of web
+    "#);
+}
+
+#[test]
+fn exits_at_once() {
+    let scenario = Scenario::new(&bare("")).with([old("web-1").is("running")]);
+    assert_snapshot!(scenario.starts("web", "exited 3").writes("web", "no config\n").run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  shop-web-2 exited with code 3
+    [TIME]  web  new version refused: shop-web-2 exited with code 3
+    [TIME]  web    shop-web-2  | no config
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 3)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-2 exited with code 3); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker logs --tail 20 web-2
+    docker ps web
+    docker stop web-2
+    docker inspect web-2
+    docker rm -v web-2
+    docker ps web
+    docker inspect web-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old running
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn exits_on_the_first_start() {
+    let scenario = Scenario::new(&web("scale: 2"))
+        .starts("web", "starting, starting, healthy")
+        .starts("web", "starting, exited 1");
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  create: nothing of it runs
+    [TIME]  web  create 2 replicas
+    [TIME]  web  shop-web-1 started
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 exited with code 1
+    [TIME]  web  new version refused: shop-web-2 exited with code 1
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  shop-web-2 stopped (exit code 1)
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], nothing serves
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-2 exited with code 1); nothing of it serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-1 web-2
+    docker logs --tail 20 web-2
+    docker ps web
+    docker stop web-1 web-2
+    docker inspect web-1 web-2
+    docker rm -v web-1 web-2
+    docker ps web
+    docker volume rm zdd-lock-shop
+    --- containers
+    at least: 0 of web
+    "#);
+}
+
+#[test]
+fn crash_loop() {
+    let scenario =
+        Scenario::new(&bare("restart: always")).with([old("web-1").is("running").policy("always")]);
+    assert_snapshot!(scenario.starts("web", "running, restarting 2, restarting 3").run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  shop-web-2 crashed and was restarted 2 times (last exit code 1)
+    [TIME]  web  new version refused: shop-web-2 crashed and was restarted 2 times (last exit code 1)
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 0)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-2 crashed and was restarted 2 times (last exit code 1)); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker logs --tail 20 web-2
+    docker ps web
+    docker stop web-2
+    docker inspect web-2
+    docker rm -v web-2
+    docker ps web
+    docker inspect web-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old running, restart always
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn crashed_and_back_between_two_looks() {
+    let scenario =
+        Scenario::new(&bare("restart: always")).with([old("web-1").is("running").policy("always")]);
+    assert_snapshot!(scenario.starts("web", "running, running, restarted 1").run(&["up"]).stderr, @r#"
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  no healthcheck: watching for [TIME]
+    [TIME]  web  shop-web-2 crashed and was restarted 1 time
+    [TIME]  web  new version refused: shop-web-2 crashed and was restarted 1 time
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 0)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-2 crashed and was restarted 1 time); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    "#);
+}
+
+#[test]
+fn runs_out_of_memory() {
+    let scenario = Scenario::new(&web("")).with([old("web-1")]).starts("web", "starting, starting, oom");
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 ran out of memory and was killed (exit code 137)
+    [TIME]  web  new version refused: shop-web-2 ran out of memory and was killed (exit code 137)
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 137, killed)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-2 ran out of memory and was killed (exit code 137)); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker logs --tail 20 web-2
+    docker ps web
+    docker stop web-2
+    docker inspect web-2
+    docker rm -v web-2
+    docker ps web
+    docker inspect web-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn not_healthy_in_time() {
+    let scenario = Scenario::new(&web("")).with([old("web-1")]).starts("web", "starting");
+    assert_snapshot!(scenario.run(&["up", "--wait-timeout", "300ms"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 was not healthy within 300ms
+    [TIME]  web  new version refused: shop-web-2 was not healthy within 300ms
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 0)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-2 was not healthy within 300ms); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker logs --tail 20 web-2
+    docker ps web
+    docker stop web-2
+    docker inspect web-2
+    docker rm -v web-2
+    docker ps web
+    docker inspect web-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn the_engine_cannot_start_it() {
+    let error = "driver failed programming external connectivity: Bind for 0.0.0.0:8080 failed: port is already allocated";
+    let scenario = Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2")]);
+    assert_snapshot!(scenario.starts("web", &format!("cannot start: {error}")).run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, all at once
+    [TIME]  web  new version refused: "docker -l error compose -p shop --ansi never --progress json up -d --no-deps --no-recreate --pull never --no-build --scale web=4 web" failed: Error response from daemon: driver failed programming external connectivity: Bind for 0.0.0.0:8080 failed: port is already allocated
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-4 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopped (exit code 127)
+    [TIME]  web  shop-web-4 stopped (exit code 0)
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  shop-web-4 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1, shop-web-2
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  █ serving  ▓ stopping
+    start [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed ("docker -l error compose -p shop --ansi never --progress json up -d --no-deps --no-recreate --pull never --no-build --scale web=4 web" failed: Error response from daemon: driver failed programming external connectivity: Bind for 0.0.0.0:8080 failed: port is already allocated); shop-web-1 and shop-web-2 serve now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=4 web  → exit 1
+    docker ps web
+    docker inspect web-3 web-4
+    docker ps web
+    docker stop web-3 web-4
+    docker inspect web-3 web-4
+    docker rm -v web-3 web-4
+    docker ps web
+    docker inspect web-1 web-2
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    web-2 old healthy
+    at least: 2 of web
+    "#);
+}
+
+#[test]
+fn compose_gives_up_half_way() {
+    let scenario = Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2")]);
+    let lost = Deed::FailAfter(1, "{\"error\":true,\"message\":\"context deadline exceeded\"}".to_owned());
+    assert_snapshot!(scenario.when("docker compose up", lost).run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, all at once
+    [TIME]  web  new version refused: "docker -l error compose -p shop --ansi never --progress json up -d --no-deps --no-recreate --pull never --no-build --scale web=4 web" failed: context deadline exceeded
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-4 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopped (exit code 0)
+    [TIME]  web  shop-web-4 stopped (exit code 0)
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  shop-web-4 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1, shop-web-2
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  █ serving  ▓ stopping
+    start [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed ("docker -l error compose -p shop --ansi never --progress json up -d --no-deps --no-recreate --pull never --no-build --scale web=4 web" failed: context deadline exceeded); shop-web-1 and shop-web-2 serve now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=4 web  → exit 1
+    docker ps web
+    docker inspect web-3 web-4
+    docker ps web
+    docker stop web-3 web-4
+    docker inspect web-3 web-4
+    docker rm -v web-3 web-4
+    docker ps web
+    docker inspect web-1 web-2
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    web-2 old healthy
+    at least: 2 of web
+    "#);
+}
+
+#[test]
+fn the_second_batch_fails_and_the_first_comes_back() {
+    let file = web("scale: 3\nx-zdd: {parallelism: 1}");
+    let containers = [old("web-1").policy("always"), old("web-2"), old("web-3")];
+    let scenario = Scenario::new(&file).with(containers);
+    let scenario =
+        scenario.starts("web", "starting, starting, healthy").starts("web", "starting, starting, unhealthy");
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 3 replicas, in 3 batches
+    [TIME]  web  batch 1 of 3: start 1, retire 1
+    [TIME]  web  shop-web-4 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-4 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  batch 2 of 3: start 1, retire 1
+    [TIME]  web  shop-web-5 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-5 is unhealthy after 2 failed probes
+    [TIME]  web  new version refused: shop-web-5 is unhealthy after 2 failed probes
+    [TIME]  web  shop-web-1 starting again
+    [TIME]  web  shop-web-1 serves again
+    [TIME]  web  shop-web-4 stopping (grace 10s)
+    [TIME]  web  shop-web-5 stopping (grace 10s)
+    [TIME]  web  shop-web-4 stopped (exit code 0)
+    [TIME]  web  shop-web-5 stopped (exit code 0)
+    [TIME]  web  shop-web-4 removed
+    [TIME]  web  shop-web-5 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1, shop-web-2, shop-web-3
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+      shop-web-5  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-5 is unhealthy after 2 failed probes); shop-web-1, shop-web-2 and shop-web-3 serve now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2 web-3
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker inspect web-4
+    docker stop web-1
+    docker inspect web-1
+    docker update --restart=no web-1
+    docker ps web
+    docker compose up --no-start --no-deps --no-recreate --scale web=5 web
+    docker ps web
+    docker inspect web-5
+    docker start web-5
+    docker inspect web-5
+    docker logs --tail 20 web-5
+    docker ps web
+    docker inspect web-4 web-5
+    docker update --restart=always web-1
+    docker start web-1
+    docker inspect web-1
+    docker stop web-4 web-5
+    docker inspect web-4 web-5
+    docker rm -v web-4 web-5
+    docker ps web
+    docker inspect web-1 web-2 web-3
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy, restart always
+    web-2 old healthy
+    web-3 old healthy
+    at least: 3 of web
+    "#);
+}
+
+#[test]
+fn the_way_back_fails_too() {
+    let file = web("scale: 2\nx-zdd: {parallelism: 1}");
+    let scenario = Scenario::new(&file).with([old("web-1").restarts("starting, exited 1"), old("web-2")]);
+    let scenario = scenario.starts("web", "starting, starting, healthy").starts("web", "exited 1");
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 4
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, in 2 batches
+    [TIME]  web  batch 1 of 2: start 1, retire 1
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-3 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  batch 2 of 2: start 1, retire 1
+    [TIME]  web  shop-web-4 started
+    [TIME]  web  shop-web-4 exited with code 1
+    [TIME]  web  new version refused: shop-web-4 exited with code 1
+    [TIME]  web  shop-web-1 starting again
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-1 exited with code 1
+    [TIME]  web  warning: the undo failed: shop-web-1 exited with code 1
+    [TIME]  web  undo failed in [TIME], serving shop-web-2, shop-web-3
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-4 exited with code 1), and so did the way back; shop-web-2 and shop-web-3 serve now
+    hint: look at "docker ps -a", then type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker inspect web-3
+    docker stop web-1
+    docker inspect web-1
+    docker ps web
+    docker compose up --no-start --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker inspect web-4
+    docker start web-4
+    docker inspect web-4
+    docker logs --tail 20 web-4
+    docker ps web
+    docker inspect web-3 web-4
+    docker start web-1
+    docker inspect web-1
+    docker logs --tail 20 web-1
+    docker ps web
+    docker inspect web-1 web-2 web-3 web-4
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old exited 1
+    web-2 old healthy
+    web-3 new healthy
+    web-4 new exited 1
+    at least: 2 of web
+    "#);
+}
+
+#[test]
+fn action_pause_leaves_both() {
+    let file = web("scale: 2\nx-zdd: {failure_action: pause, parallelism: 1}");
+    let scenario = Scenario::new(&file).with([old("web-1"), old("web-2")]);
+    assert_snapshot!(scenario.starts("web", "starting, starting, unhealthy").run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, in 2 batches
+    [TIME]  web  batch 1 of 2: start 1, retire 1
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-3 is unhealthy after 2 failed probes
+    [TIME]  web  new version refused: shop-web-3 is unhealthy after 2 failed probes
+    [TIME]  web  warning: failure_action is pause: both generations are left as they are
+    [TIME]  web  paused in [TIME], serving shop-web-1, shop-web-2
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+                  ░ starting  █ serving  ! failed
+    start [TIME], health [TIME], total [TIME]
+
+    web: paused, because the new version failed (shop-web-3 is unhealthy after 2 failed probes); shop-web-1 and shop-web-2 serve now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker inspect web-3
+    docker logs --tail 20 web-3
+    docker ps web
+    docker inspect web-1 web-2 web-3
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    web-2 old healthy
+    web-3 new unhealthy
+    at least: 2 of web
+    "#);
+}
+
+#[test]
+fn action_continue_keeps_an_old_one_for_each_lost() {
+    let file = web("scale: 2\nx-zdd: {failure_action: continue}");
+    let scenario = Scenario::new(&file).with([old("web-1"), old("web-2")]);
+    let scenario =
+        scenario.starts("web", "starting, starting, unhealthy").starts("web", "starting, starting, healthy");
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, all at once
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  shop-web-4 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-3 is unhealthy after 2 failed probes
+    [TIME]  web  new version refused: shop-web-3 is unhealthy after 2 failed probes
+    [TIME]  web  warning: failure_action is continue: one old container stays in its place
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopped (exit code 0)
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  shop-web-4 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  done in part in [TIME], serving shop-web-2, shop-web-4
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], total [TIME]
+
+    web: part of the new version failed; shop-web-2 and shop-web-4 serve now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker inspect web-3 web-4
+    docker logs --tail 20 web-3
+    docker stop web-3
+    docker inspect web-3
+    docker rm -v web-3
+    docker inspect web-4
+    docker stop web-1
+    docker inspect web-1
+    docker rm -v web-1
+    docker ps web
+    docker inspect web-2 web-4
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-2 old healthy
+    web-4 new healthy
+    at least: 2 of web
+    "#);
+}
+
+#[test]
+fn a_share_may_fail() {
+    let file = web("scale: 3\nx-zdd: {max_failure_ratio: 0.34}");
+    let scenario = Scenario::new(&file).with([old("web-1"), old("web-2"), old("web-3")]);
+    let scenario =
+        scenario.starts("web", "starting, starting, unhealthy").starts("web", "starting, starting, healthy");
+    assert_snapshot!(scenario.run(&["up"]), @"
+    exit code: 0
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 3 replicas, all at once
+    [TIME]  web  shop-web-4 started
+    [TIME]  web  shop-web-5 started
+    [TIME]  web  shop-web-6 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-4 is unhealthy after 2 failed probes
+    [TIME]  web  new version refused: shop-web-4 is unhealthy after 2 failed probes
+    [TIME]  web  warning: max_failure_ratio lets shop-web-4 pass
+    [TIME]  web  shop-web-5 healthy
+    [TIME]  web  shop-web-6 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  shop-web-2 stopped (exit code 0)
+    [TIME]  web  shop-web-3 stopped (exit code 0)
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  done in [TIME], serving shop-web-5, shop-web-6
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+      shop-web-5  [BAR]
+      shop-web-6  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], total [TIME]
+
+    web is up to date
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2 web-3
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=6 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=6 web
+    docker ps web
+    docker inspect web-4 web-5 web-6
+    docker logs --tail 20 web-4
+    docker inspect web-5 web-6
+    docker stop web-1 web-2 web-3
+    docker inspect web-1 web-2 web-3
+    docker rm -v web-1 web-2 web-3
+    docker ps web
+    docker inspect web-4 web-5 web-6
+    docker compose --dry-run up -d --scale web=3
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-4 new unhealthy
+    web-5 new healthy
+    web-6 new healthy
+    at least: 2 of web
+    ");
+}
+
+#[test]
+fn the_migration_fails() {
+    let scenario = Scenario::new(&web("pre_start: [{command: [migrate]}]")).with([old("web-1")]);
+    assert_snapshot!(scenario.when("docker compose run", fail("table users exists\nmigration 7 failed")).run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  running pre_start hook
+    [TIME]  web  pre_start hook failed: "docker -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false web migrate" failed: table users exists; migration 7 failed
+    [TIME]  web  new version refused: its pre_start hook failed: "docker -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false web migrate" failed: table users existsmigration 7 failed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+    web: the new version failed (its pre_start hook failed: "docker -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false web migrate" failed: table users exists
+    migration 7 failed); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker compose run --rm -T --no-deps --label traefik.enable=false web migrate  → exit 1
+    docker ps web
+    docker inspect web-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn the_hook_before_the_stop_fails() {
+    let scenario =
+        Scenario::new(&web("pre_stop: [{command: [drain]}, {command: [never]}]")).with([old("web-1")]);
+    assert_snapshot!(scenario.when("docker exec", fail("no such vhost")).run(&["up"]), @r#"
+    exit code: 0
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 healthy
+    [TIME]  web  shop-web-1 draining (pre_stop)
+    [TIME]  web  running pre_stop hook of shop-web-1
+    [TIME]  web  pre_stop hook of shop-web-1 failed: "docker exec [ID of web-1] drain" failed: no such vhost
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  done in [TIME], serving shop-web-2
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▒ draining  ▓ stopping
+    start [TIME], health [TIME], drain [TIME], stop [TIME], total [TIME]
+
+    web is up to date
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker exec web-1 drain  → exit 1
+    docker stop web-1
+    docker inspect web-1
+    docker rm -v web-1
+    docker ps web
+    docker inspect web-2
+    docker compose --dry-run up -d --scale web=1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-2 new healthy
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn the_hook_before_the_stop_hangs() {
+    let scenario = Scenario::new(&web("pre_stop: [{command: [drain]}]\nx-zdd: {drain_timeout: 200ms}"))
+        .with([old("web-1")]);
+    let output = scenario.when("docker exec", Deed::Hang).run(&["up"]);
+    assert_snapshot!(output, @r#"
+    exit code: 0
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 healthy
+    [TIME]  web  shop-web-1 draining (pre_stop)
+    [TIME]  web  running pre_stop hook of shop-web-1
+    [TIME]  web  pre_stop hook of shop-web-1 failed: "docker exec [ID of web-1] drain" did not answer within 200ms
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  done in [TIME], serving shop-web-2
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▒ draining  ▓ stopping
+    start [TIME], health [TIME], drain [TIME], stop [TIME], total [TIME]
+
+    web is up to date
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker exec web-1 drain  → killed
+    docker stop web-1
+    docker inspect web-1
+    docker rm -v web-1
+    docker ps web
+    docker inspect web-2
+    docker compose --dry-run up -d --scale web=1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-2 new healthy
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn the_hook_after_the_start_fails() {
+    let file = web("post_start: [{command: [warm]}]");
+    let scenario = Scenario::new(&file).with([old("web-1"), old("web-2").is("exited 0")]);
+    assert_snapshot!(scenario.when("docker exec", fail("cold")).run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  running post_start hook of shop-web-3
+    [TIME]  web  post_start hook of shop-web-3 failed: "docker exec [ID of web-3] warm" failed: cold
+    [TIME]  web  new version refused: shop-web-3 its post_start hook failed: "docker exec [ID of web-3] warm" failed: cold
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopped (exit code 0)
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-3  [BAR]
+                  ░ starting  █ serving  ▓ stopping
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-3 its post_start hook failed: "docker exec [ID of web-3] warm" failed: cold); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker compose up --no-start --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker inspect web-3
+    docker start web-3
+    docker exec web-3 warm  → exit 1
+    docker ps web
+    docker inspect web-3
+    docker stop web-3
+    docker inspect web-3
+    docker rm -v web-3
+    docker ps web
+    docker inspect web-1 web-2
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    web-2 old exited 0
+    at least: 1 of web
+    "#);
+}
+
+/// Between the gate and the stop it is looked at once more.
+#[test]
+fn it_dies_while_the_old_one_drains() {
+    let scenario =
+        Scenario::new(&web("x-zdd: {settle: 600ms}\npre_stop: [{command: [drain]}]")).with([old("web-1")]);
+    let output = scenario.when("docker exec web-1", becomes("web-2", "exited 1")).run(&["up"]);
+    assert_snapshot!(output, @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 healthy
+    [TIME]  web  settling for [TIME]
+    [TIME]  web  shop-web-1 draining (pre_stop)
+    [TIME]  web  running pre_stop hook of shop-web-1
+    [TIME]  web  pre_stop hook of shop-web-1 done
+    [TIME]  web  shop-web-1 drained
+    [TIME]  web  shop-web-2 exited with code 1
+    [TIME]  web  new version refused: shop-web-2 exited with code 1
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 1)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▒ draining  ▓ stopping  ! failed
+    start [TIME], health [TIME], settle [TIME], drain [TIME], stop [TIME], undo [TIME],
+    total [TIME]
+
+    web: the new version failed (shop-web-2 exited with code 1); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker exec web-1 drain
+    docker logs --tail 20 web-2
+    docker ps web
+    docker stop web-2
+    docker inspect web-2
+    docker rm -v web-2
+    docker ps web
+    docker inspect web-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn somebody_removes_the_old_one_meanwhile() {
+    let scenario = Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2")]);
+    assert_snapshot!(scenario.when("docker stop", Deed::Vanishes("web-1".to_owned())).run(&["up"]), @"
+    exit code: 0
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, all at once
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  shop-web-4 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-3 healthy
+    [TIME]  web  shop-web-4 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 0)
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  done in [TIME], serving shop-web-3, shop-web-4
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  ░ starting  █ serving  ▓ stopping
+    start [TIME], health [TIME], stop [TIME], total [TIME]
+
+    web is up to date
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker inspect web-3 web-4
+    docker stop web-1 web-2  → exit 1
+    docker inspect web-1 web-2  → exit 1
+    docker rm -v web-1 web-2  → exit 1
+    docker ps web
+    docker inspect web-3 web-4
+    docker compose --dry-run up -d --scale web=2
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-3 new healthy
+    web-4 new healthy
+    at least: 2 of web
+    ");
+}
+
+#[test]
+fn somebody_removes_the_new_one_meanwhile() {
+    let scenario = Scenario::new(&web("")).with([old("web-1")]).starts("web", "starting");
+    assert_snapshot!(scenario.when_nth(2, "docker inspect web-2", Deed::Vanishes("web-2".to_owned())).run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  shop-web-2 was removed while it was being waited for
+    [TIME]  web  new version refused: shop-web-2 was removed while it was being waited for
+    [TIME]  web    shop-web-2  | Error response from daemon: No such container: [ID of web-2]
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ! failed
+    start [TIME], health [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-2 was removed while it was being waited for); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker inspect web-2  → exit 1
+    docker logs --tail 20 web-2  → exit 1
+    docker ps web
+    docker inspect web-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn the_old_one_cannot_be_stopped() {
+    let file = web("scale: 2\nx-zdd: {parallelism: 1}");
+    let scenario = Scenario::new(&file).with([old("web-1"), old("web-2")]);
+    let error = "Error response from daemon: cannot stop container: tried to kill container, but did not receive an exit event";
+    assert_snapshot!(scenario.when("docker stop web-2", fail(error)).run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, in 2 batches
+    [TIME]  web  batch 1 of 2: start 1, retire 1
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-3 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  batch 2 of 2: start 1, retire 1
+    [TIME]  web  shop-web-4 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-4 healthy
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  new version refused: "docker stop [ID of web-2]" failed: Error response from daemon: cannot stop container: tried to kill container, but did not receive an exit event
+    [TIME]  web  shop-web-1 starting again
+    [TIME]  web  shop-web-2 starting again
+    [TIME]  web  shop-web-1 serves again
+    [TIME]  web  shop-web-2 serves again
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-4 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopped (exit code 0)
+    [TIME]  web  shop-web-4 stopped (exit code 0)
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  shop-web-4 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1, shop-web-2
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  ░ starting  █ serving  ▓ stopping
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed ("docker stop [ID of web-2]" failed: Error response from daemon: cannot stop container: tried to kill container, but did not receive an exit event); shop-web-1 and shop-web-2 serve now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker inspect web-3
+    docker stop web-1
+    docker inspect web-1
+    docker ps web
+    docker compose up --no-start --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker inspect web-4
+    docker start web-4
+    docker inspect web-4
+    docker stop web-2  → exit 1
+    docker ps web
+    docker inspect web-3 web-4
+    docker start web-1 web-2
+    docker inspect web-1 web-2
+    docker stop web-3 web-4
+    docker inspect web-3 web-4
+    docker rm -v web-3 web-4
+    docker ps web
+    docker inspect web-1 web-2
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    web-2 old healthy
+    at least: 2 of web
+    "#);
+}
+
+#[test]
+fn the_restart_policy_of_a_stopped_one_cannot_be_taken() {
+    let scenario = Scenario::new(&web("")).with([old("web-1").is("restarting 3").policy("always")]);
+    let error = "Error response from daemon: Cannot update container web-1: no space left on device";
+    assert_snapshot!(scenario.when_nth(1, "docker update", fail(error)).run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  new version refused: "docker update --restart=no [ID of web-1]" failed: Error response from daemon: Cannot update container web-1: no space left on device
+    [TIME]  web  shop-web-1 starting again
+    [TIME]  web  shop-web-1 serves again
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 0)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▓ stopping
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed ("docker update --restart=no [ID of web-1]" failed: Error response from daemon: Cannot update container web-1: no space left on device); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker stop web-1
+    docker inspect web-1
+    docker update --restart=no web-1  → exit 1
+    docker ps web
+    docker inspect web-2
+    docker update --restart=always web-1
+    docker start web-1
+    docker inspect web-1
+    docker stop web-2
+    docker inspect web-2
+    docker rm -v web-2
+    docker ps web
+    docker inspect web-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old running, restart always
+    at least: 0 of web
+    "#);
+}
+
+#[test]
+fn what_depends_on_the_failed_one_is_not_begun() {
+    let web = format!(
+        "image: web\n{HEALTHCHECK}\ndepends_on: {{db: {{condition: service_healthy, required: true}}}}"
+    );
+    let file = project(&[("web", &web), ("db", &format!("image: db\n{HEALTHCHECK}"))]);
+    let scenario = Scenario::new(&file).with([old("web-1"), old("db-1")]);
+    assert_snapshot!(scenario.starts("db", "starting, starting, unhealthy").run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  db   roll: configuration changed
+    [TIME]  web  roll: configuration changed
+    [TIME]  db   roll to 1 replica
+    [TIME]  db   shop-db-2 started
+    [TIME]  db   waiting until healthy, at most [TIME]
+    [TIME]  db   shop-db-2 is unhealthy after 2 failed probes
+    [TIME]  db   new version refused: shop-db-2 is unhealthy after 2 failed probes
+    [TIME]  db   shop-db-2 stopping (grace 10s)
+    [TIME]  db   shop-db-2 stopped (exit code 0)
+    [TIME]  db   shop-db-2 removed
+    [TIME]  db   rolled back in [TIME], serving shop-db-1
+
+    db           [TIME] to [TIME]
+      shop-db-1  [BAR]
+      shop-db-2  [BAR]
+                 ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    db: the new version failed (shop-db-2 is unhealthy after 2 failed probes); shop-db-1 serves now; web: not begun
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect db web
+    docker ps
+    docker inspect db-1 web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale db=2 db
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps db
+    docker compose up -d --no-deps --no-recreate --scale db=2 db
+    docker ps db
+    docker inspect db-2
+    docker logs --tail 20 db-2
+    docker ps db
+    docker stop db-2
+    docker inspect db-2
+    docker rm -v db-2
+    docker ps db
+    docker inspect db-1
+    docker volume rm zdd-lock-shop
+    --- containers
+    db-1 old healthy
+    web-1 old healthy
+    at least: 1 of db, 1 of web
+    "#);
+}
+
+#[test]
+fn a_recreated_one_has_no_way_back() {
+    let scenario = Scenario::new(&web("container_name: db")).with([old("web-1")]);
+    assert_snapshot!(scenario.starts("web", "starting, starting, unhealthy").run(&["up", "--allow-downtime"]), @r#"
+    exit code: 4
+    --- stderr
+    [TIME]  web  recreate: configuration changed
+    [TIME]  web  warning: its requests fail from the stop of the old container to the start of the new
+    [TIME]  web  recreate 1 replica, with downtime
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  db started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  db is unhealthy after 2 failed probes
+    [TIME]  web  new version refused: db is unhealthy after 2 failed probes
+    [TIME]  web  warning: Compose has removed the old container, so there is nothing to go back to
+    [TIME]  web  undo failed in [TIME], nothing serves
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      db          [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    health [TIME], stop [TIME], total [TIME]
+
+    web: the new version failed (db is unhealthy after 2 failed probes), and so did the way back; nothing of it serves now
+    hint: look at "docker ps -a", then type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker ps web
+    docker compose up -d --no-deps --force-recreate --scale web=1 web
+    docker ps web
+    docker inspect db
+    docker logs --tail 20 db
+    docker ps web
+    docker volume rm zdd-lock-shop
+    --- containers
+    db new unhealthy
+    at least: 0 of web
+    "#);
+}
+
+#[test]
+fn quiet_tells_of_failures() {
+    let scenario =
+        Scenario::new(&web("")).with([old("web-1")]).starts("web", "starting, starting, unhealthy: refused");
+    let output = scenario.writes("web", "bye\n").run(&["--progress", "quiet", "up"]);
+    assert_snapshot!(output.stderr, @r#"
+    web: shop-web-2 is unhealthy after 2 failed probes
+      last probe: refused
+      shop-web-2  | bye
+    web: the new version failed (shop-web-2 is unhealthy after 2 failed probes); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    "#);
+}
+
+#[test]
+fn the_same_failure_a_second_time_leaves_nothing_more() {
+    let scenario =
+        Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2")]).starts("web", "exited 1");
+    let host = scenario.host();
+    let names = |output: &crate::output::Output| -> Vec<String> {
+        output.world.containers.iter().map(|container| container.name.clone()).collect()
+    };
+    for _ in 0..2 {
+        let output = host.run(&["up"]);
+        assert_eq!(output.exit.code(), Some(3), "{output}");
+        assert_eq!(names(&output), ["shop-web-1", "shop-web-2"], "{output}");
+    }
+}
+
+/// What an answer of docker should not be. Before anything is touched it is exit code 1, and nothing is touched.
+#[test]
+fn garbage() {
+    let garbage = |call: &str, text: &str| {
+        let scenario = Scenario::new(&web("")).with([old("web-1")]);
+        let output = scenario.when(call, Deed::Print(text.to_owned())).run(&["up"]);
+        assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+        format!("{call}: exit {}\n{}\n", output.exit.code().unwrap_or(-1), output.stderr)
+    };
+    let told = [
+        garbage("version --short", "no version"),
+        garbage("compose config --hash", "web"),
+        garbage("compose config", "services: [web]"),
+        garbage("docker image inspect", "<html>"),
+        garbage("docker inspect", "[{\"Id\": 7}]"),
+    ];
+    assert_snapshot!(told.concat(), @r#"
+    version --short: exit 1
+    "docker compose version --short" answered something else than expected: no version
+
+    compose config --hash: exit 1
+    "docker -l error compose config --hash *" answered something else than expected: lines other than "service hash"
+
+    compose config: exit 1
+    the output of "docker compose config" is not understood: services: invalid type: sequence, expected a map at line 1 column 11
+
+    docker image inspect: exit 1
+    "docker image inspect web" answered something else than expected: expected value at line 1 column 1
+
+    docker inspect: exit 1
+    "docker inspect --type container [ID of web-1]" answered something else than expected: the output of "docker inspect" is not understood: invalid type: integer `7`, expected a string at line 1 column 9
+    "#);
+}
+
+#[test]
+fn new_ones_that_nobody_asked_for_are_left_alone() {
+    let scenario =
+        Scenario::new(&web("scale: 2")).with([old("web-1"), new("web-2").is("unhealthy: refused")]);
+    assert_snapshot!(scenario.starts("web", "starting, starting, unhealthy").run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, all at once
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  shop-web-4 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-3 is unhealthy after 2 failed probes
+    [TIME]  web  new version refused: shop-web-3 is unhealthy after 2 failed probes
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-4 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopped (exit code 0)
+    [TIME]  web  shop-web-4 stopped (exit code 0)
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  shop-web-4 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  ░ starting  █ serving  ▓ stopping  ! failed
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-3 is unhealthy after 2 failed probes); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker inspect web-3 web-4
+    docker logs --tail 20 web-3
+    docker ps web
+    docker stop web-3 web-4
+    docker inspect web-3 web-4
+    docker rm -v web-3 web-4
+    docker ps web
+    docker inspect web-1 web-2
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    web-2 new unhealthy
+    at least: 1 of web
+    "#);
+}
+
+#[test]
+fn the_engine_dies_at_the_stop() {
+    let scenario = Scenario::new(&web("")).with([old("web-1")]);
+    assert_snapshot!(scenario.when("docker stop", Deed::EngineDies).run(&["up"]), @r#"
+    exit code: 4
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  new version refused: "docker stop [ID of web-1]" failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
+    [TIME]  web  warning: the undo failed: "docker ps -aq --no-trunc --filter label=com.docker.compose.oneoff=False --filter label=com.docker.compose.project=shop --filter label=com.docker.compose.service=web" failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
+    [TIME]  web  undo failed in [TIME], what serves is not known
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▓ stopping
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed ("docker stop [ID of web-1]" failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?), and so did the way back; what serves could not be found out
+    hint: look at "docker ps -a", then type "docker zdd up" again
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker stop web-1  → exit 1
+    docker ps web  → exit 1
+    docker volume rm zdd-lock-shop  → exit 1
+    --- containers
+    web-1 old healthy
+    web-2 new healthy
+    at least: 1 of web
+    "#);
+}
+
+/// Everything was done but the removal of what serves nobody any more.
+#[test]
+fn the_old_one_cannot_be_removed() {
+    let scenario = Scenario::new(&web("")).with([old("web-1")]);
+    let error = "Error response from daemon: driver \"overlay2\" failed to remove root filesystem: device or resource busy";
+    let output = scenario.when("docker rm", fail(error)).run(&["up"]);
+    assert_snapshot!(output, @r#"
+    exit code: 0
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  warning: not every old container could be removed, they are stopped: "docker rm -v [ID of web-1]" failed: Error response from daemon: driver "overlay2" failed to remove root filesystem: device or resource busy
+    [TIME]  web  done in [TIME], serving shop-web-2
+    [TIME]  warning: Compose does not agree yet: "docker compose up" would go on with "Container shop-web-1 Stopping"
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▓ stopping
+    start [TIME], health [TIME], stop [TIME], total [TIME]
+
+    web is up to date
+    --- calls
+    docker compose version --short
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker stop web-1
+    docker inspect web-1
+    docker rm -v web-1  → exit 1
+    docker ps web
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --scale web=1
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old exited 0
+    web-2 new healthy
+    at least: 1 of web
+    "#);
+}
+
+/// The engine fails one look at the containers, and not the next.
+#[test]
+fn one_look_fails() {
+    let look = "docker inspect web-2";
+    let error = "Error response from daemon: context deadline exceeded";
+    let scenario = Scenario::new(&web("")).with([old("web-1")]).when_nth(2, look, fail(error));
+    let output = scenario.run(&["up"]);
+    assert!(!output.stderr.contains("was removed"), "{output}");
+}

@@ -1,0 +1,277 @@
+//! `docker compose …`, as Compose 5.6.1 answers.
+
+use serde_json::json;
+
+use crate::{
+    answer::Answer,
+    call::{Arguments, Call},
+    file::Service,
+    world::{Container, World, hash_of},
+};
+
+pub fn answer(world: &mut World, call: &Call) -> Answer {
+    let words = call.words.as_slice();
+    let read = |switches, values| Arguments::read(words, switches, values, false);
+    let result = match call.verb() {
+        "version" => read(&["--short"], &[]).map(|_| Answer::text(format!("{}\n", world.compose_version))),
+        "config" => read(&["--services"], &["--hash"]).map(|a| config(world, call, &a)),
+        _ if world.engine_is_dead => return crate::engine::answer(world, call),
+        "build" => read(&[], &[]).map(|a| fetch(world, &a.operands, "Build")),
+        "pull" => read(&[], &[]).map(|a| fetch(world, &a.operands, "Pull")),
+        "run" => {
+            let values = ["--env", "--label", "--user", "--workdir"];
+            Arguments::read(words, &["--rm", "-T", "--no-deps"], &values, true).map(|a| run(world, &a))
+        }
+        "up" => {
+            let switches =
+                ["-d", "--no-start", "--no-deps", "--no-recreate", "--force-recreate", "--no-build"];
+            read(&switches, &["--pull", "--scale", "--timeout"]).map(|a| up(world, call, &a))
+        }
+        verb => return Answer::unknown(&format!("unknown docker command: \"compose {verb}\"")),
+    };
+    result.unwrap_or_else(|flag| Answer::unknown(&format!("unknown flag: {flag}")))
+}
+
+fn config(world: &World, call: &Call, arguments: &Arguments) -> Answer {
+    let hashed: Vec<_> = arguments.one("--hash").filter(|names| *names != "*").into_iter().collect();
+    let hashed = hashed.iter().flat_map(|names| names.split(',')).map(str::to_owned);
+    let named: Vec<_> = arguments.operands.iter().cloned().chain(hashed).collect();
+    let all = world.services();
+    if let Some(name) = named.iter().find(|name| !all.iter().any(|service| service.name == **name)) {
+        return Answer::failed(1, &format!("no such service: {name}"));
+    }
+    let profiles: Vec<_> = call.compose_values(&["--profile"]).collect();
+    let services = world.enabled(&profiles, &named);
+    if arguments.has("--services") {
+        return Answer::text(
+            services.iter().map(|service| format!("{}\n", service.name)).collect::<String>(),
+        );
+    }
+    if arguments.has("--hash") {
+        let shown = services.iter().filter(|service| named.is_empty() || named.contains(&service.name));
+        let lines: Vec<_> =
+            shown.map(|service| format!("{} {}", service.name, hash_of(&service.name))).collect();
+        return Answer::text(lines.join("\n"));
+    }
+    Answer::text(world.config_of(&services))
+}
+
+/// `build` and `pull`: what is offered replaces what is there.
+fn fetch(world: &mut World, names: &[String], verb: &str) -> Answer {
+    let mut answer = Answer::default();
+    for service in world.services().into_iter().filter(|service| names.contains(&service.name)) {
+        answer.stderr += &format!(" Image {0} {verb}ing \n Image {0} {1} \n", service.image, past(verb));
+        if let Some(id) = world.offered.get(&service.image) {
+            world.images.insert(service.image, id.clone());
+        }
+    }
+    answer
+}
+
+fn past(verb: &str) -> &'static str {
+    if verb == "Build" { "Built" } else { "Pulled" }
+}
+
+fn run(world: &mut World, arguments: &Arguments) -> Answer {
+    let service = arguments.operands.first().cloned().unwrap_or_default();
+    match world.services().iter().any(|known| known.name == service) {
+        true => Answer::default(),
+        false => Answer::failed(1, &format!("no such service: {service}")),
+    }
+}
+
+/// One service's part of an `up`: what it has said so far.
+struct Up<'w> {
+    world: &'w mut World,
+    service: Service,
+    dry: bool,
+    recreated: Vec<Container>,
+    said: String,
+}
+
+fn up(world: &mut World, call: &Call, arguments: &Arguments) -> Answer {
+    let mut answer = Answer { stdout: question(world), ..Answer::default() };
+    let profiles: Vec<_> = call.compose_values(&["--profile"]).collect();
+    let services = world.enabled(&profiles, &arguments.operands);
+    let scaled =
+        arguments.all("--scale").iter().filter_map(|text| text.split_once('=')).map(|(name, _)| name);
+    let mut names = arguments.operands.iter().map(String::as_str).chain(scaled);
+    if let Some(name) = names.find(|name| !services.iter().any(|service| service.name == *name)) {
+        let known = world.services().iter().any(|service| service.name == name);
+        let message = format!("no such service: {name}{}", if known { ": disabled" } else { "" });
+        return Answer::failed(1, &json!({ "error": true, "message": message }).to_string());
+    }
+    for service in services {
+        if arguments.has("--no-deps") && !arguments.operands.contains(&service.name) {
+            continue;
+        }
+        let mut up = Up { world, service, dry: call.is_dry(), recreated: vec![], said: String::new() };
+        let result = up.carry_out(arguments);
+        answer.stderr += &up.said;
+        if let Err(message) = result {
+            answer.stderr += &format!("{}\n", json!({ "error": true, "message": message }));
+            answer.code = 1;
+            break;
+        }
+    }
+    answer
+}
+
+/// Compose asks even in a dry run, and takes a no where nobody can answer.
+fn question(world: &World) -> String {
+    let Some(volume) = &world.volume_diverged else { return String::new() };
+    format!(
+        "? Volume \"{volume}\" exists but doesn't match configuration in compose file. Recreate (data will be lost)? (y/N) "
+    )
+}
+
+impl Up<'_> {
+    fn carry_out(&mut self, arguments: &Arguments) -> Result<(), String> {
+        self.network();
+        let scale = self.scale(arguments);
+        let existing = self.world.replicas(&self.service.name);
+        let keeps = arguments.has("--no-recreate");
+        // What is up to date is worth more, then the lower number.
+        let mut sorted = existing.clone();
+        sorted.sort_by_key(|container| !keeps && self.is_obsolete(container));
+        let surplus = sorted.split_off(scale.min(sorted.len()));
+        surplus.iter().for_each(|container| self.remove(container));
+        for container in &sorted {
+            if !keeps && (arguments.has("--force-recreate") || self.is_obsolete(container)) {
+                self.recreate(container)?;
+            }
+        }
+        let last = existing.iter().map(|container| container.number).max().unwrap_or(0);
+        let missing = scale.saturating_sub(existing.len()) as u32;
+        for number in last + 1..=last + missing {
+            self.create(number)?;
+        }
+        match arguments.has("--no-start") {
+            true => Ok(()),
+            false => self.start_all(last, missing),
+        }
+    }
+
+    fn scale(&self, arguments: &Arguments) -> usize {
+        let mut scales = arguments.all("--scale").iter().filter_map(|text| text.split_once('='));
+        let scale = scales.rfind(|(name, _)| *name == self.service.name);
+        scale.map_or(self.service.replicas, |(_, n)| n.parse().expect("a number of replicas"))
+    }
+
+    /// As Compose does: every container of the service that does not run, old ones too.
+    fn start_all(&mut self, last: u32, missing: u32) -> Result<(), String> {
+        let recreated = std::mem::take(&mut self.recreated);
+        for container in self.world.replicas(&self.service.name) {
+            let is_recreated = recreated.iter().any(|old| old.id == container.id);
+            match container.now.state.as_str() {
+                _ if is_recreated => self.say_started(&format!("{}_{}", &container.id[..12], container.name)),
+                "running" => self.say(&container.name, "Done", "Running"),
+                _ => self.start(&container)?,
+            }
+        }
+        let created = last + 1..=last + if self.dry { missing } else { 0 };
+        created.for_each(|number| self.say_started(&self.name(number)));
+        Ok(())
+    }
+
+    fn say_started(&mut self, name: &str) {
+        self.say(name, "Working", "Starting");
+        self.say(name, "Done", "Started");
+    }
+
+    /// A network that diverged: Compose stops what stands on it, whatever the flags say.
+    fn network(&mut self) {
+        let network = format!("Network {}_default", self.world.project());
+        if self.world.network_diverged {
+            for container in
+                self.world.replicas(&self.service.name).iter().filter(|container| container.is_up())
+            {
+                self.say(&container.name, "Working", "Stopping");
+                self.say(&container.name, "Done", "Stopped");
+                if !self.dry {
+                    let _ = self.world.stop(&container.id);
+                }
+            }
+            self.said += &progress(&network, "Working", "Removing");
+            self.said += &progress(&network, "Done", "Removed");
+        }
+        if self.world.network_diverged || self.world.containers.is_empty() {
+            self.said += &progress(&network, "Working", "Creating");
+            self.said += &progress(&network, "Done", "Created");
+        }
+    }
+
+    fn is_obsolete(&self, container: &Container) -> bool {
+        container.config_hash != hash_of(&self.service.name)
+            || self.world.images.get(&self.service.image).is_none_or(|image| *image != container.image_id)
+    }
+
+    fn remove(&mut self, container: &Container) {
+        for (status, text) in
+            [("Working", "Stopping"), ("Done", "Stopped"), ("Working", "Removing"), ("Done", "Removed")]
+        {
+            self.say(&container.name, status, text);
+        }
+        if !self.dry {
+            let _ = self.world.stop(&container.id).and_then(|()| self.world.remove(&container.id));
+        }
+    }
+
+    fn recreate(&mut self, container: &Container) -> Result<(), String> {
+        self.say(&container.name, "Working", "Recreate");
+        if !self.dry {
+            self.require_image()?;
+            let _ = self.world.stop(&container.id).and_then(|()| self.world.remove(&container.id));
+            self.world.create(&self.service, container.number);
+        }
+        if self.dry {
+            self.recreated.push(container.clone());
+        }
+        self.say(&container.name, "Done", "Recreated");
+        Ok(())
+    }
+
+    fn create(&mut self, number: u32) -> Result<(), String> {
+        let name = self.name(number);
+        self.say(&name, "Working", "Creating");
+        if !self.dry {
+            self.require_image()?;
+            self.world.create(&self.service, number);
+        }
+        self.say(&name, "Done", "Created");
+        Ok(())
+    }
+
+    fn require_image(&mut self) -> Result<(), String> {
+        match self.world.images.contains_key(&self.service.image) {
+            true => Ok(()),
+            false => Err(format!("Error response from daemon: No such image: {}", self.service.image)),
+        }
+    }
+
+    fn start(&mut self, container: &Container) -> Result<(), String> {
+        self.say(&container.name, "Working", "Starting");
+        if !self.dry
+            && let Err(error) = self.world.start(&container.id)
+        {
+            let error = format!("Error response from daemon: {error}");
+            self.say(&container.name, "Error", &error);
+            return Err(error);
+        }
+        self.say(&container.name, "Done", "Started");
+        Ok(())
+    }
+
+    fn name(&self, number: u32) -> String {
+        self.world.name_of(&self.service, number)
+    }
+
+    fn say(&mut self, name: &str, status: &str, text: &str) {
+        self.said += &progress(&format!("Container {name}"), status, text);
+    }
+}
+
+/// One line of `--progress json`.
+fn progress(id: &str, status: &str, text: &str) -> String {
+    format!("{}\n", json!({ "id": id, "status": status, "text": text }))
+}

@@ -1,0 +1,178 @@
+//! `docker …`, as Docker 28 answers.
+
+use serde_json::json;
+
+use crate::{
+    answer::Answer,
+    call::{Arguments, Call},
+    world::World,
+};
+
+pub fn answer(world: &mut World, call: &Call) -> Answer {
+    if world.engine_is_dead {
+        return Answer::failed(
+            1,
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        );
+    }
+    let words = call.words.as_slice();
+    let read = |switches, values| Arguments::read(words, switches, values, false);
+    let result = match call.verb() {
+        "ps" => read(&["-aq", "--no-trunc"], &["--filter"]).map(|a| ps(world, &a)),
+        "inspect" => read(&[], &["--type"]).map(|a| inspect(world, &a)),
+        "image" if words.get(1).is_some_and(|word| word == "inspect") => {
+            read(&[], &[]).map(|a| image_inspect(world, &a))
+        }
+        "start" => read(&[], &[]).map(|a| each(&a, |id| world.start(id)).for_start(&a)),
+        "stop" => read(&[], &["--time"]).map(|a| each(&a, |id| world.stop(id))),
+        "rm" => read(&["-v"], &[]).map(|a| each(&a, |id| world.remove(id))),
+        "update" => read(&[], &["--restart"]).map(|a| update(world, &a)),
+        "logs" => read(&[], &["--tail"]).map(|a| logs(world, &a)),
+        "volume" => volume(world, words),
+        "exec" => Arguments::read(words, &["--privileged"], &["--user", "--workdir", "--env"], true)
+            .map(|a| exec(world, &a)),
+        verb => return Answer::unknown(&format!("docker: unknown command: docker {verb}")),
+    };
+    result.unwrap_or_else(|flag| Answer::unknown(&format!("unknown flag: {flag}")))
+}
+
+fn ps(world: &World, arguments: &Arguments) -> Answer {
+    let filters: Vec<_> =
+        arguments.all("--filter").iter().filter_map(|text| text.strip_prefix("label=")).collect();
+    let fits = |labels: &std::collections::BTreeMap<String, String>| {
+        filters.iter().all(|filter| {
+            let (key, value) = filter.split_once('=').unwrap_or((filter, ""));
+            labels.get(key).is_some_and(|found| found == value)
+        })
+    };
+    // The newest first.
+    let found = world.containers.iter().rev().filter(|container| fits(&container.labels()));
+    Answer::text(found.map(|container| container.id.clone() + "\n").collect::<String>())
+}
+
+fn inspect(world: &mut World, arguments: &Arguments) -> Answer {
+    let services = world.services();
+    let (mut found, mut stderr) = (vec![], String::new());
+    for id in &arguments.operands {
+        let Some(container) = world.find(id).cloned() else {
+            stderr += &format!("Error response from daemon: No such container: {id}\n");
+            continue;
+        };
+        found.push(container.json(services.iter().find(|service| service.name == container.service)));
+        world.looked_at(id);
+    }
+    let stdout = serde_json::to_string_pretty(&found).expect("JSON") + "\n";
+    Answer { stdout, code: i32::from(!stderr.is_empty()), stderr }
+}
+
+fn image_inspect(world: &World, arguments: &Arguments) -> Answer {
+    let (mut found, mut stderr) = (vec![], String::new());
+    for reference in &arguments.operands[1..] {
+        match world.images.get(reference) {
+            Some(id) => {
+                found.push(json!({ "Id": id, "RepoTags": [reference], "Config": { "Labels": null } }))
+            }
+            None => {
+                stderr += &format!(
+                    "Error response from daemon: no such image: {reference}: No such image: {}\n",
+                    tagged(reference)
+                )
+            }
+        }
+    }
+    let stdout = serde_json::to_string_pretty(&found).expect("JSON") + "\n";
+    Answer { stdout, code: i32::from(!stderr.is_empty()), stderr }
+}
+
+fn tagged(reference: &str) -> String {
+    match reference.rsplit('/').next().is_some_and(|name| name.contains(':')) {
+        true => reference.to_owned(),
+        false => format!("{reference}:latest"),
+    }
+}
+
+/// Does something to each container: the name on standard output, or an error.
+fn each(arguments: &Arguments, mut deed: impl FnMut(&str) -> Result<(), String>) -> Answer {
+    let mut answer = Answer::default();
+    for id in &arguments.operands {
+        match deed(id) {
+            Ok(()) => answer.stdout += &format!("{id}\n"),
+            Err(error) => answer.stderr += &format!("Error response from daemon: {error}\n"),
+        }
+    }
+    answer.code = i32::from(!answer.stderr.is_empty());
+    answer
+}
+
+impl Answer {
+    fn for_start(mut self, arguments: &Arguments) -> Answer {
+        let failed: Vec<_> =
+            arguments.operands.iter().filter(|id| !self.stdout.contains(*id)).cloned().collect();
+        if !failed.is_empty() {
+            self.stderr += &format!("Error: failed to start containers: {}\n", failed.join(", "));
+        }
+        self
+    }
+}
+
+fn update(world: &mut World, arguments: &Arguments) -> Answer {
+    let policy = arguments.one("--restart").unwrap_or_default().to_owned();
+    each(arguments, |id| {
+        let container = world.find(id).ok_or_else(|| format!("No such container: {id}"))?;
+        container.restart.clone_from(&policy);
+        Ok(())
+    })
+}
+
+fn logs(world: &mut World, arguments: &Arguments) -> Answer {
+    let id = arguments.operands.first().cloned().unwrap_or_default();
+    let Some(container) = world.find(&id) else {
+        return Answer::failed(1, &format!("Error response from daemon: No such container: {id}"));
+    };
+    let lines: Vec<_> = container.log.lines().collect();
+    let tail = arguments.one("--tail").and_then(|n| n.parse().ok()).unwrap_or(lines.len());
+    Answer::text(
+        lines[lines.len().saturating_sub(tail)..].iter().map(|line| format!("{line}\n")).collect::<String>(),
+    )
+}
+
+fn volume(world: &mut World, words: &[String]) -> Result<Answer, String> {
+    let missing =
+        |name: &str| Answer::failed(1, &format!("Error response from daemon: get {name}: no such volume"));
+    let arguments = Arguments::read(words, &[], &["--label", "--format"], false)?;
+    let [verb, name] = arguments.operands.as_slice() else {
+        return Ok(Answer::unknown("one volume at a time"));
+    };
+    Ok(match (verb.as_str(), world.volumes.get(name)) {
+        ("create", None) => {
+            let labels = arguments.all("--label").iter().filter_map(|label| label.split_once('='));
+            let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            world.volumes.insert(name.clone(), labels);
+            Answer::text(format!("{name}\n"))
+        }
+        ("create", Some(_)) => Answer::text(format!("{name}\n")),
+        (_, None) => missing(name),
+        ("inspect", Some(labels)) => Answer::text(format!("{}\n", json!(labels))),
+        ("rm", Some(_)) => {
+            world.volumes.remove(name);
+            Answer::text(format!("{name}\n"))
+        }
+        (verb, _) => Answer::unknown(&format!("docker volume {verb}")),
+    })
+}
+
+fn exec(world: &mut World, arguments: &Arguments) -> Answer {
+    let id = arguments.operands.first().cloned().unwrap_or_default();
+    match world.find(&id) {
+        None => Answer::failed(1, &format!("Error response from daemon: No such container: {id}")),
+        Some(container) if container.now.state != "running" => Answer::failed(
+            1,
+            &format!("Error response from daemon: Container {} is not running", container.id),
+        ),
+        // `sh -c SCRIPT zdd COMMAND SOCKET`
+        Some(_) if arguments.operands.get(4).is_some_and(|word| word == "zdd") => {
+            Answer::text(world.ask_proxy(&arguments.operands[5]))
+        }
+        Some(_) => Answer::default(),
+    }
+}

@@ -1,0 +1,137 @@
+//! A `docker` for tests: an engine and Compose that live in a folder, answer as the real ones do, and write down
+//! every call. What happens when is written into that folder by a test; see `world`.
+
+mod answer;
+mod call;
+mod compose;
+mod containers;
+mod engine;
+mod file;
+mod host;
+mod proxy;
+mod strict;
+mod world;
+
+use std::{
+    env,
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom, Write, stderr, stdin, stdout},
+    process::ExitCode,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use answer::{Answer, UNKNOWN};
+use call::Call;
+use host::Host;
+use world::{Deed, World};
+
+/// No call outlives a test that has died.
+const LONGEST: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_millis(2);
+
+fn main() -> ExitCode {
+    let host = Host::open();
+    let mut call = Call::read(env::args().skip(1));
+    if call.reads_stdin() {
+        stdin().read_to_string(&mut call.stdin).expect("the compose file on standard input");
+    }
+    let (line, deeds) = host.change(|world| begin(&host, world, &call));
+    if call.verb() == "events" && deeds.is_empty() {
+        return events(&host, &call);
+    }
+    wait(&host, &deeds, |deed| matches!(deed, Deed::Hang | Deed::Hold));
+    let answer = deeds.iter().find_map(instead).unwrap_or_else(|| carry_out(&host, &call, &deeds));
+    if deeds.iter().any(|deed| matches!(deed, Deed::HoldAfter)) {
+        host.say_done();
+        wait(&host, &deeds, |deed| matches!(deed, Deed::HoldAfter));
+    }
+    if answer.code == UNKNOWN {
+        host.object(&line, &format!("the fake docker does not know this ({})", answer.stderr.trim()));
+    }
+    let _ = stdout().write_all(answer.stdout.as_bytes());
+    let _ = stderr().write_all(answer.stderr.as_bytes());
+    host.end(answer.code);
+    ExitCode::from(answer.code as u8)
+}
+
+/// Writes the call down, and finds what the test wants to happen at it.
+fn begin(host: &Host, world: &mut World, call: &Call) -> (String, Vec<Deed>) {
+    let line = call.line(world);
+    host.begin(&line);
+    strict::objections(world, call).iter().for_each(|objection| host.object(&line, objection));
+    let mut deeds = Vec::new();
+    for rule in world.rules.iter_mut().filter(|rule| line.contains(&rule.call)) {
+        rule.seen += 1;
+        if rule.nth == 0 || rule.nth == rule.seen {
+            deeds.push(rule.deed.clone());
+        }
+    }
+    for deed in &deeds {
+        match deed {
+            Deed::Becomes(name, reading) => world.become_reading(name, reading),
+            Deed::Vanishes(name) => world.vanish(name),
+            Deed::EngineDies => world.engine_is_dead = true,
+            _ => {}
+        }
+    }
+    (line, deeds)
+}
+
+fn wait(host: &Host, deeds: &[Deed], holds: impl Fn(&Deed) -> bool) {
+    let began = Instant::now();
+    let over = |deed: &Deed| !holds(deed) || (host.is_released() && !matches!(deed, Deed::Hang));
+    while !deeds.iter().all(over) && began.elapsed() < LONGEST && host.exists() {
+        sleep(TICK);
+    }
+}
+
+fn instead(deed: &Deed) -> Option<Answer> {
+    match deed {
+        Deed::Fail(code, text) => Some(Answer::failed(*code, text)),
+        Deed::Print(text) => Some(Answer::text(text)),
+        _ => None,
+    }
+}
+
+fn carry_out(host: &Host, call: &Call, deeds: &[Deed]) -> Answer {
+    let answer = host.change(|world| match call.compose {
+        Some(_) => compose::answer(world, call),
+        None => engine::answer(world, call),
+    });
+    let failure = deeds.iter().find_map(|deed| match deed {
+        Deed::FailAfter(code, text) => Some(Answer::failed(*code, text)),
+        _ => None,
+    });
+    failure.unwrap_or(answer)
+}
+
+/// `docker events`: tells the news of this run, from its beginning, until it is ended.
+fn events(host: &Host, call: &Call) -> ExitCode {
+    let wanted: Vec<_> = call.words.iter().filter_map(|word| word.strip_prefix("event=")).collect();
+    let began = Instant::now();
+    let mut place = 0;
+    while began.elapsed() < LONGEST && host.exists() {
+        let news = read_from(host, &mut place);
+        let heard = news.lines().filter(|line| {
+            let (_, status) = line.split_once(' ').unwrap_or_default();
+            wanted.iter().any(|event| status.split(':').next() == Some(event))
+        });
+        let text: String = heard.map(|line| format!("{line}\n")).collect();
+        if stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()).is_err() {
+            break;
+        }
+        sleep(TICK);
+    }
+    ExitCode::SUCCESS
+}
+
+fn read_from(host: &Host, place: &mut u64) -> String {
+    let mut text = String::new();
+    if fs::metadata(host.path("events")).is_ok_and(|data| data.len() > *place) {
+        let mut file = File::open(host.path("events")).expect("the news");
+        file.seek(SeekFrom::Start(*place)).expect("a place in it");
+        *place += file.read_to_string(&mut text).expect("text") as u64;
+    }
+    text
+}
