@@ -117,10 +117,12 @@ impl Run<'_> {
         let addresses: Vec<_> =
             readings.iter().flat_map(|reading| reading.addresses.values().cloned()).collect();
         let servers = self.ask(proxy, socket, haproxy::LOOK)?;
-        let ours: Vec<_> = servers
-            .into_iter()
-            .filter(|s| s.address.as_ref().is_some_and(|a| addresses.contains(a)))
-            .collect();
+        // A new container that the proxy's own checks refuse gets no requests that could be lost.
+        let concerned = |s: &Server| {
+            s.address.as_ref().is_some_and(|a| addresses.contains(a))
+                && (generation == Generation::Old || s.up)
+        };
+        let ours: Vec<_> = servers.into_iter().filter(concerned).collect();
         if ours.is_empty() {
             return Ok(());
         }

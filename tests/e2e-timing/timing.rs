@@ -1,6 +1,8 @@
 //! How quickly the rollout follows the engine, measured by the engine's own clock.
 
-use crate::stack::{Stack, app, docker, ids, seconds_now};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::stack::{APP, Stack, app, docker, ids};
 
 /// From the last new container's `healthy` to the first stop of an old one.
 #[test]
@@ -13,6 +15,49 @@ fn the_first_stop_follows_the_last_healthy_within_150_ms() {
     println!("healthy to stop, seconds: {gaps:.3?}");
     // The median: other tests share the machine, and a single round may meet a busy moment.
     assert!(gaps[2] < 0.150, "{gaps:.3?}");
+}
+
+/// From the engine's report of the failure to the exit of the whole run, undo included.
+#[test]
+fn a_failure_is_over_within_two_seconds_of_the_engine_s_report() {
+    for (name, event, exit_after, health) in [
+        ("late-exit", "die", "0", "ok"),
+        ("late-crash", "die", "700", "never"),
+        ("late-health", "health_status: unhealthy", "", "never"),
+    ] {
+        let stack = Stack::new(name, &format!("services:\n{}", app("deploy: {replicas: 2}")));
+        stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
+        let since = seconds_now();
+        let finished = stack
+            .zdd(&["up"], &[("APP_VERSION", "2"), ("APP_EXIT_AFTER_MS", exit_after), ("APP_HEALTH", health)]);
+        let ended = seconds_now();
+        assert_eq!(finished.code, 3, "{}", finished.stderr);
+        let took = ended - first_event(&stack, event, since, ended);
+        println!("{name}: exit {took:.2} s after {event}");
+        assert!(took < 2.0, "exit {took:.2} s after {event}:\n{}", finished.stderr);
+    }
+}
+
+/// Ten services, none of them changed.
+#[test]
+fn nothing_changed_is_said_within_a_second() {
+    let service = |n: usize| format!("  s{n}:\n    image: {APP}\n    stop_grace_period: 1s\n");
+    let services: String = (0..10).map(service).collect();
+    let stack = Stack::new("idle", &format!("x-zdd: {{monitor: 300ms}}\nservices:\n{services}"));
+    stack.zdd_ok(&["up"], &[]);
+    let before = stack.all_containers();
+    let mut times: Vec<_> = (0..5)
+        .map(|_| {
+            let began = Instant::now();
+            let finished = stack.zdd_ok(&["up"], &[]);
+            assert!(finished.stderr.contains("nothing was touched"), "{}", finished.stderr);
+            began.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    println!("nothing to do, seconds: {times:.3?}");
+    assert_eq!(stack.all_containers(), before);
+    assert!(times[2] < 1.0, "{times:?}");
 }
 
 fn gap(stack: &Stack, version: &str) -> f64 {
@@ -44,4 +89,31 @@ fn gap(stack: &Stack, version: &str) -> f64 {
     let healthy = times("health_status: healthy", false).into_iter().fold(0.0, f64::max);
     let stop = times("kill", true).into_iter().fold(f64::MAX, f64::min);
     stop - healthy
+}
+
+fn seconds_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// When the engine first reported this event of the project, in seconds since 1970.
+fn first_event(stack: &Stack, event: &str, since: f64, until: f64) -> f64 {
+    let filter = format!("label=com.docker.compose.project={}", stack.project);
+    let (since, until) = (format!("{since:.3}"), format!("{until:.3}"));
+    let args = [
+        "events",
+        "--since",
+        &since,
+        "--until",
+        &until,
+        "--filter",
+        &filter,
+        "--format",
+        "{{.TimeNano}} {{.Status}}",
+    ];
+    let text = docker(&args);
+    let of_event = |line: &str| {
+        let (time, status) = line.split_once(' ')?;
+        (status == event).then(|| time.parse::<f64>().unwrap() / 1e9)
+    };
+    text.lines().find_map(of_event).unwrap_or_else(|| panic!("no {event} in {text}"))
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -175,10 +175,6 @@ fn output(command: &mut Command) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     assert!(output.status.success(), "{command:?} failed: {}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
-}
-
-pub fn seconds_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
 pub fn ids(containers: &[Seen]) -> BTreeSet<String> {
