@@ -59,6 +59,11 @@ impl App {
         file.exists().then(|| format!("draining by {}", file.display()))
     }
 
+    /// Whether it shall not listen now.
+    pub fn refuses(&self) -> bool {
+        self.config.drain_refuse && self.draining().is_some()
+    }
+
     /// Why `/health` answers 503, if it does.
     pub fn complaint(&self) -> Option<String> {
         let age = self.listening_since.get_or_init(Instant::now).elapsed();

@@ -25,6 +25,8 @@ pub struct Config {
     pub on_term: OnTerm,
     /// `APP_DRAIN_CLOSE` (0): while it drains, answers carry `Connection: close`.
     pub drain_close: bool,
+    /// `APP_DRAIN_REFUSE` (0): while it drains, it does not listen: new connections are refused.
+    pub drain_refuse: bool,
     /// `APP_EXIT_AFTER_MS` and `APP_EXIT_CODE` (1): it exits by itself.
     pub exit: Option<Exit>,
     /// `APP_FAIL_EVERY`: each such request for `/` is answered with 500.
@@ -91,6 +93,7 @@ impl Config {
             drain_file: value(get, "APP_DRAIN_FILE").map(PathBuf::from),
             on_term: parsed(get, "APP_ON_TERM", ON_TERMS, on_term)?.unwrap_or(OnTerm::Finish),
             drain_close: parsed(get, "APP_DRAIN_CLOSE", "0 or 1", flag)?.unwrap_or(false),
+            drain_refuse: parsed(get, "APP_DRAIN_REFUSE", "0 or 1", flag)?.unwrap_or(false),
             exit: exit(get)?,
             fail_every: number(get, "APP_FAIL_EVERY", "a number from 1")?,
             alloc_mb: number(get, "APP_ALLOC_MB", "a number of MiB")?.unwrap_or(0),
@@ -224,6 +227,7 @@ mod tests {
             ("APP_HEALTH", "bad"),
             ("APP_ON_TERM", "die"),
             ("APP_DRAIN_CLOSE", "yes"),
+            ("APP_DRAIN_REFUSE", "no"),
             ("APP_EXIT_AFTER_MS", "1s"),
             ("APP_EXIT_CODE", "256"),
             ("APP_FAIL_EVERY", "0"),

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::answer::answer;
 use crate::app::App;
@@ -23,6 +23,8 @@ use crate::gauge::Held;
 
 /// How long it waits after a failed accept. Such failures (no file handles left) do not pass by themselves.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// How often it looks whether it shall refuse connections.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Serves until a signal ends it, then finishes what is in flight.
 pub async fn serve(config: Config) -> ExitCode {
@@ -106,14 +108,33 @@ async fn exit_by_itself(plan: Option<Exit>, start: Instant) {
 
 async fn boot_and_listen(app: &Arc<App>) -> io::Result<Infallible> {
     sleep(app.config.boot).await;
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, app.config.port)).await?;
+    let mut listener = listen(app.config.port).await?;
     let port = listener.local_addr()?.port();
     app.now_listens();
     println!("listening on :{port} version {}", app.config.version);
     allocate(app.config.alloc_mb);
     loop {
-        accept(app, &listener).await;
+        if app.refuses() {
+            take_the_waiting(app, &listener).await;
+            drop(listener);
+            println!("refusing connections");
+            while app.refuses() {
+                sleep(LOOK_EVERY).await;
+            }
+            listener = listen(port).await?;
+            println!("listening again");
+        }
+        let _ = timeout(LOOK_EVERY, accept(app, &listener)).await;
     }
+}
+
+async fn listen(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
+}
+
+/// Accepts what the kernel has already accepted: it would reset those connections when the listener closes.
+async fn take_the_waiting(app: &Arc<App>, listener: &TcpListener) {
+    while timeout(Duration::ZERO, accept(app, listener)).await.is_ok() {}
 }
 
 async fn accept(app: &Arc<App>, listener: &TcpListener) {

@@ -54,6 +54,25 @@ async fn finish_ends_after_the_stream_in_flight() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_finishes_what_it_has_and_listens_again() {
+    let file = std::env::temp_dir().join(format!("zdd-app-refuse-{}", std::process::id()));
+    let env = [("APP_DRAIN_REFUSE", "1"), ("APP_DRAIN_FILE", file.to_str().unwrap())];
+    let mut served = Served::start(&env).await;
+    let mut kept = served.client().await;
+    let stream = open_stream(&served, 500).await;
+    std::fs::write(&file, "").unwrap();
+    served.wait_line("refusing connections").await;
+    assert!(served.refuses_connections().await);
+    assert_eq!(kept.get("/").await.status, 200);
+    let result = finish_stream(stream).await;
+    assert!(result.complete, "{result:?}");
+    std::fs::remove_file(&file).unwrap();
+    served.wait_line("listening again").await;
+    served.client().await.get("/").await;
+    let _ = served.signal(Signal::TERM);
+}
+
+#[tokio::test]
 async fn finish_tells_kept_connections_to_close() {
     let mut served = Served::start(&[]).await;
     let mut client = served.client().await;
