@@ -69,7 +69,7 @@ async fn a_server_that_refuses_finishes_what_it_has_and_listens_again() {
     std::fs::remove_file(&file).unwrap();
     served.wait_line("listening again").await;
     served.client().await.get("/").await;
-    let _ = served.signal(Signal::TERM);
+    served.signal(Signal::TERM);
 }
 
 #[tokio::test]
