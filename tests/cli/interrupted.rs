@@ -13,7 +13,7 @@ use crate::{
     output::Output,
     running::Running,
     scenario::{Scenario, new, old},
-    world::{Container, Deed, hash_of},
+    world::Deed,
 };
 
 const HEARD: &str = "interrupted: ending safely";
@@ -702,40 +702,6 @@ fn interrupted_twice() -> Output {
     running.wait_for_call("docker stop web-1").signal(Signal::INT).wait_for_stderr(HEARD);
     running.signal(Signal::INT);
     running.finish()
-}
-
-/// Whatever was being done when it was killed, before the engine did it or after: the next run finishes.
-#[test]
-fn killed_at_any_call_the_next_run_finishes() {
-    let scenario = || {
-        Scenario::new(&web("scale: 2\nx-zdd: {parallelism: 1}"))
-            .with([old("web-1").policy("always"), old("web-2")])
-    };
-    let whole = scenario().run(&["up"]);
-    let deeds: Vec<String> = whole.deeds().iter().map(|deed| deed.to_string()).collect();
-    assert!(deeds.len() >= 6, "{whole}");
-    for deed in &deeds {
-        for done in [false, true] {
-            killed_and_run_again(scenario(), deed, done);
-        }
-    }
-}
-
-fn killed_and_run_again(scenario: Scenario, deed: &str, done: bool) {
-    let host = scenario.when(deed, if done { Deed::HoldAfter } else { Deed::Hold }).host();
-    let mut running = host.spawn(&["up"]);
-    running.wait_for_call(deed);
-    if done {
-        running.wait_for_done();
-    }
-    running.kill();
-    host.change(|world| world.rules.clear());
-    let output = host.run(&["up"]);
-    let end = format!("killed at {deed:?}, done: {done}\n{output}");
-    assert_eq!(output.exit.code(), Some(0), "{end}");
-    let new = |c: &Container| c.config_hash == hash_of("web") && c.now.health.as_deref() == Some("healthy");
-    assert!(output.world.containers.len() == 2 && output.world.containers.iter().all(new), "{end}");
-    assert_eq!(output.world.least["web"], 2, "{end}");
 }
 
 /// The Docker CLI's end of the socket that it names in the environment of a plugin.

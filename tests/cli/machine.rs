@@ -57,7 +57,7 @@ fn no_engine_in_other_words() {
             "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied",
         ),
         words(
-            "Failed to initialize: unable to resolve docker endpoint: context \"prod\": context not found: open /root/.docker/contexts/meta/9e62/meta.json: no such file or directory",
+            "Failed to initialize: unable to resolve docker endpoint: context \"prod\": context not found: open /home/anna/.docker/contexts/meta/9e62/meta.json: no such file or directory",
         ),
     ];
     assert_snapshot!(all.concat(), @r#"
@@ -73,7 +73,7 @@ fn no_engine_in_other_words() {
     "docker image inspect web" failed: permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied
     calls: docker compose version --short, docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker image inspect web  → exit 1, docker volume rm zdd-lock-shop
     exit 1
-    "docker image inspect web" failed: Failed to initialize: unable to resolve docker endpoint: context "prod": context not found: open /root/.docker/contexts/meta/9e62/meta.json: no such file or directory
+    "docker image inspect web" failed: Failed to initialize: unable to resolve docker endpoint: context "prod": context not found: open /home/anna/.docker/contexts/meta/9e62/meta.json: no such file or directory
     calls: docker compose version --short, docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker image inspect web  → exit 1, docker volume rm zdd-lock-shop
     "#);
 }

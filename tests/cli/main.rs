@@ -1,6 +1,8 @@
 //! What a user gets to see, and the order of the calls of docker behind it: whole outputs of docker-zdd with a
-//! scripted docker first on the PATH. How to write one: `scenario`.
+//! scripted docker first on the PATH. How to write one: `scenario`. What each call must be like whatever it does:
+//! `strict` of the fake. `cargo insta test --accept --test cli` writes new outputs into the tests; read them.
 
+mod anywhere;
 mod calls;
 mod files;
 mod output;

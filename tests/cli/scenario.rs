@@ -40,7 +40,8 @@ impl Scenario {
     pub fn new(config: &str) -> Scenario {
         let mut world =
             World { config: config.to_owned(), compose_version: "5.6.1".to_owned(), ..World::default() };
-        for reference in images(config, &world.project()).into_values() {
+        for (service, reference) in images(config, &world.project()) {
+            world.names_of_services.push(service);
             world.images.insert(reference.clone(), image_id(&reference));
             world.offered.insert(reference.clone(), image_id(&reference));
         }

@@ -230,9 +230,9 @@ impl World {
 
     /// Keeps the record of how few served.
     pub fn count_serving(&mut self) {
-        for service in self.services() {
-            let serving = self.replicas(&service.name).iter().filter(|container| container.serves()).count();
-            let least = self.least.entry(service.name).or_insert(serving);
+        for service in self.names_of_services.clone() {
+            let serving = self.replicas(&service).iter().filter(|container| container.serves()).count();
+            let least = self.least.entry(service).or_insert(serving);
             *least = serving.min(*least);
         }
     }

@@ -61,7 +61,11 @@ fn begin(host: &Host, world: &mut World, call: &Call) -> (String, Vec<Deed>) {
     host.begin(&line);
     strict::objections(world, call).iter().for_each(|objection| host.object(&line, objection));
     let mut deeds = Vec::new();
-    for rule in world.rules.iter_mut().filter(|rule| line.contains(&rule.call)) {
+    let fits = |call: &str| match call.strip_suffix('$') {
+        Some(end) => line.ends_with(end),
+        None => line.contains(call),
+    };
+    for rule in world.rules.iter_mut().filter(|rule| fits(&rule.call)) {
         rule.seen += 1;
         if rule.nth == 0 || rule.nth == rule.seen {
             deeds.push(rule.deed.clone());

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct World {
     /// What `docker compose config` prints.
     pub config: String,
+    pub names_of_services: Vec<String>,
     pub compose_version: String,
     /// The engine does not answer.
     pub engine_is_dead: bool,
@@ -101,7 +102,7 @@ pub struct Reading {
 /// Something that happens at a call.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Rule {
-    /// Part of the call as the log shows it.
+    /// Part of the call as the log shows it; with a `$` behind it, its end.
     pub call: String,
     /// The how many-th such call; 0 is every one.
     pub nth: u32,
