@@ -62,8 +62,7 @@ impl Context {
         if unclear.is_empty() || model.services.values().any(|service| service.provider) {
             return None;
         }
-        let scale: Vec<_> = model.services.values().map(|s| (s.name.clone(), s.replicas)).collect();
-        let preview = self.docker.preview_all(&scale).ok()?;
+        let preview = self.docker.preview_all(&model.scale()).ok()?;
         let touched = preview.steps.iter().filter(|step| TOUCHED.contains(&step.text.as_str()));
         let touched: BTreeSet<_> = touched.filter_map(|step| step.id.strip_prefix("Container ")).collect();
         let mut outdated = BTreeMap::new();

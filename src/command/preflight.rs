@@ -45,8 +45,7 @@ impl Context {
 
     /// Asks whether Compose has anything left to do, and says so if it has.
     pub fn check_agreement(&self, model: &Model, plan: &Plan) {
-        let scale: Vec<_> = model.services.values().map(|s| (s.name.clone(), s.replicas)).collect();
-        let Ok(preview) = self.docker.preview_all(&scale) else { return };
+        let Ok(preview) = self.docker.preview_all(&model.scale()) else { return };
         let planned =
             |line: &&Progress| plan.services.iter().any(|s| names_container_of(line, plan, &s.service));
         let left: Vec<_> = preview

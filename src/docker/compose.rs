@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::model::Hook;
 
-use super::{Answer, Call, CallError, Docker, ENDLESS, Problem, QUICK, SLOW, garbage};
+use super::{Answer, Call, CallError, Docker, ENDLESS, Problem, QUICK, SLOW, garbage, hook_environment};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);
@@ -139,15 +139,16 @@ impl Docker {
 
     /// Builds images; each line of output is handed over.
     pub fn build(&self, services: &[String], line: impl FnMut(&str)) -> Result<(), CallError> {
-        let args = ["--ansi", "never", "--progress", "plain", "build"];
-        let mut call = self.compose(args.into_iter().chain(services.iter().map(String::as_str)), ENDLESS);
-        call.cancellable = true;
-        self.runner.stream(&call, line)
+        self.fetch("build", services, line)
     }
 
     /// Pulls images; each line of output is handed over.
     pub fn pull(&self, services: &[String], line: impl FnMut(&str)) -> Result<(), CallError> {
-        let args = ["--ansi", "never", "--progress", "plain", "pull"];
+        self.fetch("pull", services, line)
+    }
+
+    fn fetch(&self, verb: &str, services: &[String], line: impl FnMut(&str)) -> Result<(), CallError> {
+        let args = ["--ansi", "never", "--progress", "plain", verb];
         let mut call = self.compose(args.into_iter().chain(services.iter().map(String::as_str)), ENDLESS);
         call.cancellable = true;
         self.runner.stream(&call, line)
@@ -191,11 +192,7 @@ impl Docker {
     pub fn run_once(&self, service: &str, hook: &Hook) -> Result<(), CallError> {
         let mut args: Vec<String> =
             ["run", "--rm", "-T", "--no-deps", "--label", "traefik.enable=false"].map(str::to_owned).into();
-        let mut env = Vec::new();
-        for (key, value) in &hook.environment {
-            args.extend(["--env".to_owned(), key.clone()]);
-            env.extend(value.clone().map(|value| (key.clone(), value)));
-        }
+        let env = hook_environment(hook, &mut args);
         for (flag, value) in [("--user", &hook.user), ("--workdir", &hook.working_dir)] {
             args.extend(value.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
         }
@@ -246,9 +243,5 @@ fn succeeded(call: &Call, answer: &Answer) -> Result<(), CallError> {
     }
     let message = progress_lines(&answer.stderr).filter(|p| p.error && !p.message.is_empty()).last();
     let stderr = message.map_or_else(|| answer.stderr.trim().to_owned(), |p| p.message);
-    let words: Vec<_> = call.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    Err(CallError {
-        call: format!("docker {}", words.join(" ")),
-        problem: Problem::Failed { code: answer.code, stderr },
-    })
+    Err(CallError::of(call, Problem::Failed { code: answer.code, stderr }))
 }

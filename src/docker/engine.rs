@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{CallError, Docker, ENDLESS, Listener, QUICK, garbage};
+use super::{CallError, Docker, ENDLESS, Listener, QUICK, garbage, hook_environment};
 use crate::{
     model::Hook,
     observed::{Container, PROJECT_LABEL, parse_inspect},
@@ -182,11 +182,7 @@ impl Docker {
         if hook.privileged {
             args.push("--privileged".to_owned());
         }
-        let mut env = Vec::new();
-        for (key, value) in &hook.environment {
-            args.extend(["--env".to_owned(), key.clone()]);
-            env.extend(value.clone().map(|value| (key.clone(), value)));
-        }
+        let env = hook_environment(hook, &mut args);
         args.push(id.to_owned());
         args.extend(hook.command.iter().cloned());
         let mut call = self.call(args, limit);

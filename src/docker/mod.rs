@@ -15,6 +15,7 @@ pub use self::{
     explain::{Explained, OLDEST_COMPOSE},
     process::{CallError, Listener, Problem, Runner},
 };
+use crate::model::Hook;
 
 /// Reads answer at once or not at all.
 const QUICK: Duration = Duration::from_secs(60);
@@ -71,6 +72,16 @@ impl Docker {
 }
 
 fn garbage(call: &Call, what: impl ToString) -> CallError {
-    let words: Vec<_> = call.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    CallError { call: format!("docker {}", words.join(" ")), problem: Problem::Garbage(what.to_string()) }
+    CallError::of(call, Problem::Garbage(what.to_string()))
+}
+
+/// Names a hook's variables in the arguments, and returns those whose values are to be in the environment of
+/// the call: values never stand in an argument list.
+fn hook_environment(hook: &Hook, args: &mut Vec<String>) -> Vec<(String, String)> {
+    let mut env = Vec::new();
+    for (key, value) in &hook.environment {
+        args.extend(["--env".to_owned(), key.clone()]);
+        env.extend(value.clone().map(|value| (key.clone(), value)));
+    }
+    env
 }

@@ -83,6 +83,11 @@ impl fmt::Display for CallError {
 impl std::error::Error for CallError {}
 
 impl CallError {
+    /// The error of this call, named as a person would type it.
+    pub fn of(call: &Call, problem: Problem) -> CallError {
+        CallError { call: show(&call.args), problem }
+    }
+
     pub fn is_interrupted(&self) -> bool {
         matches!(self.problem, Problem::Interrupted)
     }
@@ -126,13 +131,13 @@ impl Runner {
             Ok(Some(output)) => output,
             Ok(None) => {
                 end_group(&handle);
-                return Err(error(call, Problem::Deadline(call.deadline)));
+                return Err(CallError::of(call, Problem::Deadline(call.deadline)));
             }
             Err(problem) => return Err(self.not_started(call, &problem)),
         };
         let code = exit_code(output.status);
         if code != 0 && self.was_ended(call) {
-            return Err(error(call, Problem::Interrupted));
+            return Err(CallError::of(call, Problem::Interrupted));
         }
         Ok(Answer {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -157,7 +162,7 @@ impl Runner {
     pub fn failed(&self, call: &Call, answer: &Answer) -> CallError {
         // `docker exec` reports a program that it cannot start on standard output.
         let said = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
-        error(call, Problem::Failed { code: answer.code, stderr: tail(said) })
+        CallError::of(call, Problem::Failed { code: answer.code, stderr: tail(said) })
     }
 
     /// Runs to the end, handing over each line of standard output and error as it comes.
@@ -181,8 +186,11 @@ impl Runner {
         let status = reader.try_wait().ok().flatten().map(|output| exit_code(output.status));
         match status {
             Some(0) => Ok(()),
-            _ if self.was_ended(call) => Err(error(call, Problem::Interrupted)),
-            code => Err(error(call, Problem::Failed { code: code.unwrap_or(-1), stderr: last.join("\n") })),
+            _ if self.was_ended(call) => Err(CallError::of(call, Problem::Interrupted)),
+            code => Err(CallError::of(
+                call,
+                Problem::Failed { code: code.unwrap_or(-1), stderr: last.join("\n") },
+            )),
         }
     }
 
@@ -212,7 +220,7 @@ impl Runner {
 
     fn refuse_when_closed(&self, call: &Call) -> Result<(), CallError> {
         match self.was_ended(call) {
-            true => Err(error(call, Problem::Interrupted)),
+            true => Err(CallError::of(call, Problem::Interrupted)),
             false => Ok(()),
         }
     }
@@ -241,7 +249,7 @@ impl Runner {
     }
 
     fn not_started(&self, call: &Call, why: &std::io::Error) -> CallError {
-        error(call, Problem::NotStarted(why.to_string()))
+        CallError::of(call, Problem::NotStarted(why.to_string()))
     }
 
     fn register(&self, handle: &Handle, cancellable: bool) -> Alive<'_> {
@@ -327,10 +335,6 @@ fn signal_group(pid: i32, signal: Signal) {
 fn exit_code(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
-}
-
-fn error(call: &Call, problem: Problem) -> CallError {
-    CallError { call: show(&call.args), problem }
 }
 
 /// The call as a person would type it, without flags that say nothing about what went wrong.

@@ -121,6 +121,11 @@ impl Model {
         Ok(parse(yaml)?.services.into_keys().collect())
     }
 
+    /// Every service with its wanted count, as `--scale` takes them.
+    pub fn scale(&self) -> Vec<(String, u32)> {
+        self.services.values().map(|service| (service.name.clone(), service.replicas)).collect()
+    }
+
     /// The names in an order in which every service stands behind what it depends on.
     pub fn dependency_order(&self) -> Vec<String> {
         let mut order = Vec::new();

@@ -105,20 +105,24 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn up_as_compose_does(&self, force_recreate: bool) -> Result<(), CallError> {
+        self.crew.docker.up(&UpOptions {
+            service: &self.plan.service,
+            scale: self.plan.replicas,
+            keep_existing: false,
+            create_only: false,
+            force_recreate,
+            stop_timeout: self.crew.stop_timeout,
+        })
+    }
+
     /// Nothing of the service runs, so Compose does as it always does: starts what is stopped, in its present
     /// definition, and creates what is missing. All of it is gated.
     pub(super) fn revive(&mut self, force: bool) -> Result<(), Halt> {
         let turn = self.crew.compose_turn();
         let before = self.ids_now()?;
         self.known = Some(before.clone());
-        let up = self.crew.docker.up(&UpOptions {
-            service: &self.plan.service,
-            scale: self.plan.replicas,
-            keep_existing: false,
-            create_only: false,
-            force_recreate: force,
-            stop_timeout: self.crew.stop_timeout,
-        });
+        let up = self.up_as_compose_does(force);
         let now = self.new_since(&BTreeSet::new())?;
         drop(turn);
         self.revived = now.iter().filter(|c| before.contains(&c.id)).cloned().collect();
@@ -135,14 +139,7 @@ impl Run<'_> {
         let grace = self.grace(old);
         old.iter().for_each(|c| self.tell(c, Generation::Old, Phase::Stopping { grace }));
         self.down_since = Some(Instant::now());
-        let up = self.crew.docker.up(&UpOptions {
-            service: &self.plan.service,
-            scale: self.plan.replicas,
-            keep_existing: false,
-            create_only: false,
-            force_recreate: true,
-            stop_timeout: self.crew.stop_timeout,
-        });
+        let up = self.up_as_compose_does(true);
         let new = self.new_since(&before)?;
         drop(turn);
         self.started.insert(1, new.clone());

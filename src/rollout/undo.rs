@@ -43,8 +43,7 @@ impl Run<'_> {
         old.iter().for_each(|container| self.tell(container, Generation::Old, Phase::Restoring));
         match self.watch(&old, Generation::Old, &self.gate()) {
             Ok(None) => {}
-            Ok(Some(failure)) => return Err(name_failure(failure)),
-            Err(Halt::Failed(failure)) => return Err(name_failure(failure)),
+            Ok(Some(failure)) | Err(Halt::Failed(failure)) => return Err(name_failure(failure)),
             Err(Halt::Interrupted) => return Err("interrupted".to_owned()),
         }
         old.iter().for_each(|container| self.tell(container, Generation::Old, Phase::Restored));
