@@ -119,18 +119,8 @@ fn scope<'m>(model: &'m Model, planning: &Planning) -> Vec<&'m Service> {
     if planning.services.is_empty() {
         return model.services.values().collect();
     }
-    let mut names: Vec<&str> = planning.services.iter().map(String::as_str).collect();
-    let mut next = 0;
-    while next < names.len() && !planning.no_deps {
-        let service = model.services.get(names[next]);
-        for dependency in service.iter().flat_map(|service| &service.depends_on) {
-            if !names.contains(&dependency.service.as_str()) {
-                names.push(&dependency.service);
-            }
-        }
-        next += 1;
-    }
-    names.iter().filter_map(|name| model.services.get(*name)).collect()
+    let names = plan::reach(model, &planning.services, planning.no_deps);
+    names.iter().filter_map(|name| model.services.get(name)).collect()
 }
 
 fn env_is_true(key: &str) -> bool {

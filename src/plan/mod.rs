@@ -243,20 +243,27 @@ impl Scope {
             let all: BTreeSet<_> = model.services.keys().cloned().collect();
             return Scope { asked: all.clone(), all };
         }
-        let asked: BTreeSet<_> = request.services.iter().cloned().collect();
-        let mut all = asked.clone();
-        let mut open: Vec<_> = if request.no_deps { vec![] } else { request.services.clone() };
-        while let Some(name) = open.pop() {
-            for dependency in model.services.get(&name).iter().flat_map(|s| &s.depends_on) {
-                // One that is not required may be in no enabled profile.
-                let known = model.services.contains_key(&dependency.service);
-                if known && all.insert(dependency.service.clone()) {
-                    open.push(dependency.service.clone());
-                }
+        let asked = request.services.iter().cloned().collect();
+        Scope { asked, all: reach(model, &request.services, request.no_deps).into_iter().collect() }
+    }
+}
+
+/// The named services and, unless `no_deps`, all that they depend on. A dependency that is not required may be in
+/// no enabled profile; it is left out.
+pub fn reach(model: &Model, named: &[String], no_deps: bool) -> Vec<String> {
+    let mut names = named.to_vec();
+    let mut next = 0;
+    while next < names.len() && !no_deps {
+        let service = model.services.get(&names[next]);
+        for dependency in service.iter().flat_map(|service| &service.depends_on) {
+            let known = model.services.contains_key(&dependency.service);
+            if known && !names.contains(&dependency.service) {
+                names.push(dependency.service.clone());
             }
         }
-        Scope { asked, all }
+        next += 1;
     }
+    names
 }
 
 fn orphans(model: &Model, observed: &Observed, request: &Request) -> Vec<ContainerRef> {
