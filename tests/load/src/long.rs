@@ -3,6 +3,7 @@
 //! Both have an `open` that returns once they are under way, so that a test knows when to go on, and then live
 //! on a thread of their own until they end.
 
+use std::fmt;
 use std::pin::pin;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -78,6 +79,17 @@ pub fn stream(url: &str) -> Result<StreamResult> {
 /// Upgrades a connection to an echo and sends a byte each 100 ms until the other side ends it, or for `max`.
 pub fn echo_session(url: &str, max: Duration) -> Result<EchoResult> {
     Echo::open(url, max)?.finish()
+}
+
+impl fmt::Display for EchoEnd {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            EchoEnd::Closed => f.write_str("closed in good order"),
+            EchoEnd::Broken(error) => write!(f, "broken: {error}"),
+            EchoEnd::Silent => write!(f, "silent for {} s", SILENCE.as_secs()),
+            EchoEnd::Outlived => f.write_str("it outlived its time"),
+        }
+    }
 }
 
 impl Stream {

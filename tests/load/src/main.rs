@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use zdd_load::{Load, Method, Report, Running};
+use zdd_load::{Echo, EchoResult, Load, Method, Report, Running};
 
 /// How often it looks at the signals and files: often enough for a script, too rare to disturb the load.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -49,6 +50,9 @@ struct Cli {
     /// Seconds that a request may take
     #[arg(long, default_value = "10", value_parser = seconds)]
     timeout: Duration,
+    /// Upgrade one connection to an echo instead and hold it until the other side ends it, at most --seconds
+    #[arg(long)]
+    hold: bool,
     /// End when this file exists
     #[arg(long, value_name = "PATH")]
     until_file: Option<PathBuf>,
@@ -83,6 +87,9 @@ fn main() -> ExitCode {
 
 /// False if more requests failed than may, or if there were none: then nothing has been shown.
 fn run(cli: &Cli) -> Result<bool> {
+    if cli.hold {
+        return hold(cli).map(|()| true);
+    }
     let told_to_stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, told_to_stop.clone())?;
@@ -93,6 +100,33 @@ fn run(cli: &Cli) -> Result<bool> {
     print(cli, &report)?;
     let fits = |allowed| report.requests() > 0 && report.failed().len() <= allowed;
     Ok(cli.max_failed.is_none_or(fits))
+}
+
+/// What became of a held connection, for machines.
+#[derive(Serialize)]
+struct Held {
+    lived_seconds: f64,
+    echoed: usize,
+    end: String,
+}
+
+impl From<EchoResult> for Held {
+    fn from(result: EchoResult) -> Self {
+        Self { lived_seconds: result.lived.as_secs_f64(), echoed: result.echoed, end: result.end.to_string() }
+    }
+}
+
+fn hold(cli: &Cli) -> Result<()> {
+    let echo = Echo::open(&cli.url, cli.seconds)?;
+    if let Some(path) = &cli.ready_file {
+        File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+    }
+    let held = Held::from(echo.finish()?);
+    match cli.json {
+        true => println!("{}", serde_json::to_string_pretty(&held)?),
+        false => println!("{:.1} s, {} bytes came back, {}", held.lived_seconds, held.echoed, held.end),
+    }
+    Ok(())
 }
 
 impl Cli {
