@@ -1,0 +1,152 @@
+//! What of the history lies on the engine: volumes with one label, images of one file, tags.
+
+use std::{collections::BTreeMap, io::Read, sync::Arc};
+
+use super::{Answer, CallError, Docker, garbage};
+use crate::history;
+
+/// On a container that a revision is read through. It has no label of Compose, so nothing takes it for a replica.
+const HOLDER_LABEL: &str = "io.zdd.revision.reading=true";
+
+/// So often two runs may come into each other's way when they read the same revision.
+const ATTEMPTS: u32 = 3;
+
+impl Docker {
+    /// The labels of the project's revisions, in no order.
+    pub fn revision_labels(&self, project: &str) -> Result<Vec<String>, CallError> {
+        let filter = format!("label={}={project}", history::PROJECT_LABEL);
+        let format = format!("{{{{.Label \"{}\"}}}}", history::LABEL);
+        let call = self.call(["volume", "ls", "--filter", &filter, "--format", &format], self.quick());
+        Ok(self.runner.run(&call)?.lines().map(str::to_owned).collect())
+    }
+
+    /// Tag → image ID, in one repository.
+    pub fn tags(&self, repository: &str) -> Result<BTreeMap<String, String>, CallError> {
+        let args = ["image", "ls", "--no-trunc", "--format", "{{.Tag}} {{.ID}}", repository];
+        let text = self.runner.run(&self.call(args, self.quick()))?;
+        let pair = |line: &str| line.split_once(' ').map(|(tag, id)| (tag.to_owned(), id.to_owned()));
+        Ok(text.lines().filter_map(pair).collect())
+    }
+
+    pub fn tag(&self, image: &str, reference: &str) -> Result<(), CallError> {
+        self.runner.run(&self.call(["tag", image, reference], self.quick())).map(drop)
+    }
+
+    /// Makes an image that is nothing but one file. Its text travels by standard input: it may hold secrets, and an
+    /// argument list can be read by every user of the machine.
+    pub fn keep_file(&self, reference: &str, name: &str, text: &str) -> Result<(), CallError> {
+        let mut call = self.call(["import", "-", reference], self.quick());
+        let archive = archive(name, text).map_err(|error| garbage(&call, error))?;
+        call.stdin = Some(Arc::new(archive));
+        self.runner.run(&call).map(drop)
+    }
+
+    /// Reads such a file, by way of a container that never runs; `None` when there is no such image. The container
+    /// has the name `holder`: what a run that was killed has left stands in the way of the next one, which removes it.
+    pub fn kept_file(&self, reference: &str, name: &str, holder: &str) -> Result<Option<String>, CallError> {
+        for attempt in 1.. {
+            let Some(id) = self.hold(reference, name, holder)? else { break };
+            let copy = self.call(["cp", &format!("{id}:/{name}"), "-"], self.quick());
+            let copied = self.runner.answer(&copy);
+            self.let_go(&id)?;
+            let copied = copied?;
+            match copied.code {
+                0 => {
+                    return unpacked(copied.stdout.as_bytes())
+                        .map(Some)
+                        .map_err(|error| garbage(&copy, error));
+                }
+                // Another run that reads the same has taken the container for a leftover.
+                _ if attempt < ATTEMPTS && is_missing(&copied) => {}
+                _ => return Err(self.runner.failed(&copy, &copied)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes the container.
+    fn hold(&self, reference: &str, name: &str, holder: &str) -> Result<Option<String>, CallError> {
+        // An image without a command needs one to be named. A registry is not asked for it: it knows no such image.
+        let options = ["--pull", "never", "--network", "none", "--label", HOLDER_LABEL, "--name", holder];
+        let create = self.call(["create"].into_iter().chain(options).chain([reference, name]), self.quick());
+        let mut answer = self.runner.answer(&create)?;
+        if answer.code != 0 && answer.stderr.contains("is already in use by container") {
+            self.let_go(holder)?;
+            answer = self.runner.answer(&create)?;
+        }
+        match answer.code {
+            0 => Ok(Some(answer.stdout.trim().to_owned())),
+            _ if answer.stderr.to_ascii_lowercase().contains("no such image") => Ok(None),
+            _ => Err(self.runner.failed(&create, &answer)),
+        }
+    }
+
+    /// Removes the container. Another run that reads at this moment may have done so.
+    fn let_go(&self, container: &str) -> Result<(), CallError> {
+        let mut call = self.call(["rm", "-v", container], self.quick());
+        // A second interrupt is to leave nothing behind.
+        call.last = true;
+        let answer = self.runner.answer(&call)?;
+        match answer.code == 0 || is_missing(&answer) {
+            true => Ok(()),
+            false => Err(self.runner.failed(&call, &answer)),
+        }
+    }
+
+    /// Removes the tags, and the images that have no other. What a container still runs stays.
+    pub fn remove_tags(&self, references: &[String]) -> Result<(), CallError> {
+        if references.is_empty() {
+            return Ok(());
+        }
+        let args = ["image", "rm"].into_iter().chain(references.iter().map(String::as_str));
+        let call = self.call(args, self.quick());
+        let answer = self.runner.answer(&call)?;
+        let harmless =
+            |line: &str| line.contains("No such image") || line.contains("is using its referenced");
+        match answer.code == 0 || answer.stderr.lines().filter(|l| !l.trim().is_empty()).all(harmless) {
+            true => Ok(()),
+            false => Err(self.runner.failed(&call, &answer)),
+        }
+    }
+
+    pub fn remove_volumes(&self, names: &[String]) -> Result<(), CallError> {
+        self.on_ids(&["volume", "rm"], names, self.quick())
+    }
+}
+
+fn is_missing(answer: &Answer) -> bool {
+    answer.stderr.to_ascii_lowercase().contains("no such container")
+}
+
+fn archive(name: &str, text: &str) -> std::io::Result<Vec<u8>> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o600);
+    header.set_cksum();
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, name, text.as_bytes())?;
+    archive.into_inner()
+}
+
+/// The text of the only file.
+fn unpacked(bytes: &[u8]) -> std::io::Result<String> {
+    let mut archive = tar::Archive::new(bytes);
+    let mut text = String::new();
+    match archive.entries()?.next() {
+        Some(entry) => entry?.read_to_string(&mut text)?,
+        None => return Err(std::io::Error::other("an empty archive")),
+    };
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_unpacked() {
+        let text = "é\n".repeat(1000);
+        assert_eq!(unpacked(&archive("compose.json", &text).unwrap()).unwrap(), text);
+        assert!(unpacked(&[]).is_err());
+    }
+}
