@@ -1,0 +1,75 @@
+//! The probe of a rollout: asked for in the file or by flags, begun when nothing is touched yet.
+
+use super::{Context, planning::Ready};
+use crate::{
+    cli::ProbeArgs,
+    event::{Event, Verdict},
+    exit::{Exit, Stop},
+    model::{Probe, ProbeLayer},
+    plan::Plan,
+    probe::{Counting, Prober},
+};
+
+impl Context {
+    /// Asks the address a few times, then goes on asking until the rollout is over.
+    ///
+    /// # Errors
+    /// The address does not answer now. Nothing was touched.
+    pub fn begin_probe(&self, ready: &Ready, probe: Option<Probe>) -> Result<(), Stop> {
+        let Some(probe) = probe.filter(|_| ready.plan.changes()) else { return Ok(()) };
+        let probe = self.without_limit_in_downtime(probe, &ready.plan);
+        let begun =
+            Prober::begin(&probe, counting(&ready.plan), self.began, self.bell.clone(), self.sink.clone());
+        let prober = begun.map_err(|error| silent(&probe, &error))?;
+        self.sink.add(prober.follower());
+        *self.prober() = Some(prober);
+        Ok(())
+    }
+
+    /// Tells what it saw, and returns its alarm.
+    pub fn end_probe(&self) -> Option<String> {
+        let prober = self.prober().take();
+        prober.and_then(Prober::finish)
+    }
+
+    /// A downtime that was asked for makes requests fail, and what Compose recreates cannot be taken back.
+    fn without_limit_in_downtime(&self, probe: Probe, plan: &Plan) -> Probe {
+        let down = plan.services.iter().find(|service| service.verdict == Verdict::Recreate);
+        let Some(service) = down.filter(|_| probe.max_failures.is_some()) else { return probe };
+        let message = "it is recreated with downtime, so failed requests of the probe are only reported";
+        self.tell(Event::Warning { service: Some(service.service.clone()), message: message.to_owned() });
+        Probe { max_failures: None, ..probe }
+    }
+}
+
+/// What flags and file ask for together.
+///
+/// # Errors
+/// Flags that contradict each other, or have no address. Nothing was touched.
+pub fn wanted(args: &ProbeArgs, file: &ProbeLayer) -> Result<Option<Probe>, Stop> {
+    match (args.no_probe, &args.probe) {
+        (true, None) => return Ok(None),
+        (true, Some(_)) => return Err(Stop::new(Exit::Error, "--probe and --no-probe are incompatible")),
+        _ => {}
+    }
+    match args.layer().over(file) {
+        None if args.any() => {
+            let stop = Stop::new(Exit::Error, "there is no address to probe; nothing was touched");
+            Err(stop.hint("give it with --probe, or write x-zdd: {probe: {url: …}} at the top of the file"))
+        }
+        probe => Ok(probe),
+    }
+}
+
+/// Before a first start nobody can answer.
+fn counting(plan: &Plan) -> Counting {
+    match plan.services.iter().any(|service| service.verdict == Verdict::Create) {
+        true => Counting::SinceFirstAnswer,
+        false => Counting::All,
+    }
+}
+
+fn silent(probe: &Probe, error: &str) -> Stop {
+    let message = format!("{} does not answer before the rollout ({error}); nothing was touched", probe.url);
+    Stop::new(Exit::Error, message).hint("mend that first, or leave the probe out with --no-probe")
+}
