@@ -4,16 +4,21 @@
 //! begins with a hyphen, the last of two wins). The first line of each field's comment is its help text.
 
 mod help;
+mod history;
+pub mod man;
+mod pace;
 mod parse;
+mod watching;
 
 use std::ffi::OsString;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::duration;
 pub use help::command;
+pub use history::{DiffArgs, HistoryArgs, HistoryFormat, RestartArgs, RollbackArgs};
+pub use pace::{LockArgs, Pace};
 pub use parse::{CliError, help, parse};
+pub use watching::{ProbeArgs, Watching};
 
 /// A parsed command line. `command` is never `None` when it comes from [`parse`].
 #[derive(Parser, Clone, Debug)]
@@ -80,6 +85,11 @@ pub struct ComposeFlags {
 }
 
 impl ComposeFlags {
+    /// For a command that rolls nothing out: of its progress there is only the error at the end to tell.
+    pub fn quiet(self) -> ComposeFlags {
+        ComposeFlags { progress: Some(Progress::Quiet), ..self }
+    }
+
     /// What every inner `docker compose` call gets, so that it loads the same project. `--ansi`, `--progress`,
     /// `--dry-run` and `--verbose` are about this program's own output and actions, and stay here.
     pub fn args(&self) -> Vec<OsString> {
@@ -105,6 +115,18 @@ pub enum Command {
     Up(UpArgs),
     /// Show what up would do, and why
     Plan(PlanArgs),
+    /// Show what would hinder a rollout, and what to write instead
+    Doctor(DoctorArgs),
+    /// Show what runs of each service, and a rollout in progress
+    Status(StatusArgs),
+    /// List the revisions that were deployed
+    History(HistoryArgs),
+    /// Show what differs between a revision and the Compose file
+    Diff(DiffArgs),
+    /// Deploy an earlier revision again
+    Rollback(RollbackArgs),
+    /// Replace containers by new ones of the same version
+    Restart(RestartArgs),
     /// Show the docker zdd version information
     Version(VersionArgs),
 }
@@ -113,45 +135,25 @@ pub enum Command {
 pub type ServiceScale = (String, u32);
 
 /// What decides the plan; `up` and `plan` take the same, so that one shows what the other does.
-///
-/// A duration or number that is `None` was not given: then the Compose file decides.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Planning {
+    /// Services to update, all when none is named
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Recreate services that cannot run twice side by side, at the cost of downtime
-    #[arg(long)]
-    pub allow_downtime: bool,
+    #[command(flatten)]
+    pub pace: Pace,
     /// Build images before starting containers
     #[arg(long)]
     pub build: bool,
-    /// Time between two batches
-    #[arg(long, value_parser = duration::parse)]
-    pub delay: Option<Duration>,
-    /// Longest time for an old container to leave the proxy before it is stopped
-    #[arg(long, value_parser = duration::parse)]
-    pub drain_timeout: Option<Duration>,
-    /// What to do when the new version fails ("rollback"|"pause"|"continue")
-    #[arg(long)]
-    pub failure_action: Option<FailureAction>,
     /// Replace containers even if their configuration and image haven't changed
     #[arg(long)]
     pub force_recreate: bool,
-    /// How long a new container without a healthcheck must run without a restart
-    #[arg(long, value_parser = duration::parse)]
-    pub monitor: Option<Duration>,
     /// Don't build an image, even if it's policy
     #[arg(long)]
     pub no_build: bool,
     /// Don't update linked services
     #[arg(long)]
     pub no_deps: bool,
-    /// Which containers of a batch go first ("start-first"|"stop-first")
-    #[arg(long)]
-    pub order: Option<Order>,
-    /// How many containers of a service to replace at a time, 0 for all at once
-    #[arg(long)]
-    pub parallelism: Option<u32>,
     /// Pull image before running ("always"|"missing"|"never")
     #[arg(long)]
     pub pull: Option<PullPolicy>,
@@ -161,16 +163,9 @@ pub struct Planning {
     /// Scale SERVICE to NUM instances. Overrides the scale setting in the Compose file if present
     #[arg(long, value_parser = service_and_number)]
     pub scale: Vec<ServiceScale>,
-    /// Time for the proxy to pick the new containers up, before the old ones are drained
-    #[arg(long, value_parser = duration::parse)]
-    pub settle: Option<Duration>,
-    /// Seconds for an old container to stop before it is killed, -1 for no limit (default: its own grace period)
-    #[arg(short, long)]
-    pub timeout: Option<i64>,
-    /// Longest time for a new container to become healthy, in seconds or as a duration (default: as long as its
-    /// healthcheck may take)
-    #[arg(long, value_parser = duration::parse_seconds_or_duration)]
-    pub wait_timeout: Option<Duration>,
+    /// What was deployed is deployed again: a setting that speaks of the present file says nothing of it.
+    #[arg(skip)]
+    pub as_deployed: bool,
 }
 
 /// `up`. The hidden flags let a script written for `docker compose up` pass: it is always detached and waits.
@@ -178,9 +173,10 @@ pub struct Planning {
 pub struct UpArgs {
     #[command(flatten)]
     pub planning: Planning,
-    /// Take the project's lock from a run that is known to be dead
-    #[arg(long)]
-    pub break_lock: bool,
+    #[command(flatten)]
+    pub watching: Watching,
+    #[command(flatten)]
+    pub lock: LockArgs,
     /// Detached mode: Run containers in the background
     #[arg(short, long, hide = true)]
     pub detach: bool,
@@ -190,9 +186,6 @@ pub struct UpArgs {
     /// Pull without printing progress information
     #[arg(long, hide = true)]
     pub quiet_pull: bool,
-    /// Wait for another run on this project to end, in seconds or as a duration
-    #[arg(long, value_parser = duration::parse_seconds_or_duration)]
-    pub wait_lock: Option<Duration>,
     /// Wait for services to be running|healthy
     #[arg(long, hide = true)]
     pub wait: bool,
@@ -205,6 +198,26 @@ pub struct PlanArgs {
     /// Format the output. Values: [text | json] (default: text)
     #[arg(long, value_enum, default_value_t)]
     pub format: PlanFormat,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct DoctorArgs {
+    /// Format the output. Values: [text | json] (default: text)
+    #[arg(long, value_enum, default_value_t)]
+    pub format: PlanFormat,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct StatusArgs {
+    /// Services to tell of, all when none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Format the output. Values: [table | json] (default: table)
+    #[arg(long, value_enum, default_value_t)]
+    pub format: StatusFormat,
+    /// Show it again whenever something changed, until Ctrl-C
+    #[arg(short, long)]
+    pub watch: bool,
 }
 
 /// `version`. There is no `-f` for the format, as Compose has: it is the file everywhere.
@@ -271,11 +284,19 @@ pub enum PullPolicy {
     Never,
 }
 
-/// How `plan` is printed.
+/// How `plan` and `doctor` are printed.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PlanFormat {
     #[default]
     Text,
+    Json,
+}
+
+/// How `status` is printed.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatusFormat {
+    #[default]
+    Table,
     Json,
 }
 
@@ -298,6 +319,8 @@ fn service_and_number(text: &str) -> Result<ServiceScale, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -333,9 +356,9 @@ mod tests {
             --wait-timeout 90 --monitor 1.5s --settle 2s --drain-timeout 1h --allow-downtime -t -1 web";
         let planning = up(&format!("up {flags}")).planning;
         assert_eq!(planning.scale, [("web".into(), 3), ("api".into(), 0)]);
-        assert_eq!(planning.wait_timeout, Some(Duration::from_secs(90)));
-        assert_eq!(planning.monitor, Some(Duration::from_millis(1500)));
-        assert_eq!((planning.timeout, planning.parallelism), (Some(-1), Some(0)));
+        assert_eq!(planning.pace.wait_timeout, Some(Duration::from_secs(90)));
+        assert_eq!(planning.pace.monitor, Some(Duration::from_millis(1500)));
+        assert_eq!((planning.pace.timeout, planning.pace.parallelism), (Some(-1), Some(0)));
         match parsed(&format!("plan {flags} --format json")).command {
             Some(Command::Plan(plan)) => {
                 assert_eq!(format!("{:?}", plan.planning), format!("{planning:?}"));

@@ -46,6 +46,8 @@ pub enum Phase {
     },
     /// The gate let it pass.
     Ready,
+    /// A one-shot service's container has ended well, which is what the gate waited for.
+    Finished,
     /// The gate refused it.
     Failed {
         reason: String,
@@ -109,6 +111,17 @@ pub struct Failure {
     pub log_tail: Vec<String>,
 }
 
+impl Failure {
+    /// `app-4 exited with code 3`, in one line.
+    pub fn sentence(&self) -> String {
+        let reason = self.reason.lines().collect::<Vec<_>>().join("; ");
+        match &self.container {
+            Some(container) => format!("{} {reason}", container.name),
+            None => reason,
+        }
+    }
+}
+
 /// How a service's part of the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +142,57 @@ pub enum Outcome {
     Interrupted,
     /// Not begun, because something before it failed.
     Skipped,
+}
+
+impl Outcome {
+    /// The service is as it is wanted.
+    pub fn is_good(self) -> bool {
+        matches!(self, Outcome::Done | Outcome::Unchanged)
+    }
+}
+
+/// What a rollout is about when the probe sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Nothing is touched yet: the steady state.
+    Before,
+    Start,
+    Health,
+    Settle,
+    Drain,
+    Stop,
+    /// The new version serves alone; the old containers are stopped, not removed.
+    After,
+    /// The way back, after a failure or an interrupt.
+    Undo,
+}
+
+/// The probe's requests in one stage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbeStage {
+    pub stage: Stage,
+    pub requests: u64,
+    pub failures: u64,
+    #[serde(rename = "mean_seconds", serialize_with = "seconds")]
+    pub mean: Duration,
+    #[serde(rename = "slowest_seconds", serialize_with = "seconds")]
+    pub slowest: Duration,
+}
+
+/// The probe's requests that began within one tenth of a second.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeBucket {
+    /// Since the run began.
+    pub at: Duration,
+    pub requests: u64,
+    pub failures: u64,
+    pub mean: Duration,
+    pub slowest: Duration,
+}
+
+impl ProbeBucket {
+    pub const LENGTH: Duration = Duration::from_millis(100);
 }
 
 /// One line of the plan.
@@ -188,6 +252,36 @@ pub enum Event {
         service: String,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         time: Duration,
+    },
+    /// Requests go to `url` (shown without its secrets) from now on, until `ProbeEnd`. More failures than
+    /// `max_failures` end the rollout; `None`: they are only reported.
+    ProbeBegin {
+        url: String,
+        /// Requests a second.
+        rate: u32,
+        max_failures: Option<u32>,
+    },
+    /// One of the first requests that failed, with the failures so far.
+    ProbeFailure {
+        error: String,
+        failures: u64,
+    },
+    /// The old containers are stopped and not yet removed, while the probe watches the new version.
+    Observing {
+        service: String,
+        #[serde(rename = "seconds", serialize_with = "seconds")]
+        time: Duration,
+    },
+    ProbeEnd {
+        url: String,
+        requests: u64,
+        failures: u64,
+        #[serde(rename = "slowest_seconds", serialize_with = "seconds")]
+        slowest: Duration,
+        stages: Vec<ProbeStage>,
+        /// For pictures; ten a second are too many for a line of JSON.
+        #[serde(skip)]
+        buckets: Vec<ProbeBucket>,
     },
     /// A lifecycle hook (`pre_start`, `post_start`, `pre_stop`) begins; it may take minutes.
     HookBegin {

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::docker::{CallError, Explained};
+use crate::{
+    docker::{CallError, Explained},
+    mask::mask,
+};
 
 /// The exit codes of every command. Documented and stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,13 +27,35 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+/// What each code means: the one source of the help, the man page and the README.
+pub const CODES: &[(Exit, &str)] = &[
+    (Exit::Done, "done, or nothing to do"),
+    (Exit::Error, "usage, file or engine error; nothing was touched"),
+    (Exit::Refused, "refused by the plan; nothing was touched"),
+    (Exit::Failed, "the new version failed; the old one serves"),
+    (Exit::UndoFailed, "the way back failed too: look at it"),
+    (Exit::Locked, "another run holds the project's lock"),
+    (Exit::Interrupted, "interrupted; the last lines say what serves"),
+];
+
+/// The codes of commands that only tell something.
+pub const TELLING_CODES: &[(Exit, &str)] =
+    &[(Exit::Done, "told, whatever it is"), (Exit::Error, "usage, file or engine error")];
+
+/// The codes of `docker zdd doctor`.
+pub const DOCTOR_CODES: &[(Exit, &str)] = &[
+    (Exit::Done, "nothing was found, or warnings and hints only"),
+    (Exit::Error, "usage error, or there is no docker to ask"),
+    (Exit::Refused, "an error was found: \"docker zdd up\" would fail or refuse"),
+];
+
 impl Exit {
     pub fn code(self) -> u8 {
         self as u8
     }
 }
 
-/// The end of a run that did not get to its summary: one sentence, and the next thing to do.
+/// The end of a run that did not get to its summary: one sentence, without passwords, and the next thing to do.
 #[derive(Clone, Debug)]
 pub struct Stop {
     pub exit: Exit,
@@ -40,7 +65,7 @@ pub struct Stop {
 
 impl Stop {
     pub fn new(exit: Exit, message: impl Into<String>) -> Stop {
-        Stop { exit, message: message.into(), hint: None }
+        Stop { exit, message: mask(&message.into()), hint: None }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Stop {

@@ -4,13 +4,15 @@
 //! there would never serve. So every drain is taken back, and only once the dead address has left the slot
 //! (tried: set too early it costs a stall of a second, not at all it costs a replica).
 
+use std::net::IpAddr;
+
 /// One server line of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub backend: String,
     pub name: String,
     /// `None` while Docker's DNS has no container for the slot.
-    pub address: Option<String>,
+    pub address: Option<IpAddr>,
     /// In the pool: its checks pass.
     pub up: bool,
     /// Somebody set it to drain.
@@ -19,16 +21,44 @@ pub struct Server {
     pub sessions: u64,
 }
 
+impl Server {
+    /// New requests may come to it.
+    pub fn serves(&self) -> bool {
+        self.address.is_some() && self.up && !self.drained
+    }
+}
+
 /// `srv_admin_state`: drain forced by the runtime API (HAProxy `SRV_ADMF_FDRAIN`).
 const FORCED_DRAIN: u32 = 0x08;
 
 /// What is asked every time: the slots and their sessions.
 pub const LOOK: &str = "show servers state; show stat -1 4 -1";
 
-/// The command that sets these servers to `drain` or `ready`, and looks.
-pub fn set_state<'a>(servers: impl IntoIterator<Item = &'a Server>, state: &str) -> String {
-    let one = |server: &Server| format!("set server {}/{} state {state}; ", server.backend, server.name);
+/// What a server may be set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admin {
+    Drain,
+    Ready,
+}
+
+/// The command that sets these servers, and looks.
+pub fn set_state<'a>(servers: impl IntoIterator<Item = &'a Server>, state: Admin) -> String {
+    let word = match state {
+        Admin::Drain => "drain",
+        Admin::Ready => "ready",
+    };
+    let one = |server: &Server| format!("set server {}/{} state {word}; ", server.backend, server.name);
     servers.into_iter().map(one).collect::<String>() + LOOK
+}
+
+/// One of these servers that is not as it was set. HAProxy answers all the same: a socket without `level admin` may
+/// look and not set.
+pub fn refused<'a>(now: &[Server], chosen: &'a [Server], state: Admin) -> Option<&'a Server> {
+    let differs = |own: &&Server| {
+        let found = now.iter().find(|server| server.backend == own.backend && server.name == own.name);
+        found.is_some_and(|server| server.drained != (state == Admin::Drain))
+    };
+    chosen.iter().find(differs)
 }
 
 /// Reads the answer to `LOOK`. Lines that are neither state nor statistics are passed over.
@@ -39,6 +69,23 @@ pub fn parse(answer: &str) -> Vec<Server> {
         found.into_iter().for_each(|server| server.sessions = sessions);
     }
     servers
+}
+
+/// The drained slots of the backends that hold an address of ours: those free to serve at once, because a container
+/// of ours or none is in them, and those that still hold an address that is gone.
+pub fn left_drained(servers: &[Server], ours: &[IpAddr]) -> (Vec<Server>, Vec<Server>) {
+    let is_ours = |server: &Server| server.address.is_some_and(|address| ours.contains(&address));
+    let backend = |name: &str| servers.iter().any(|server| server.backend == name && is_ours(server));
+    let drained = servers.iter().filter(|server| server.drained && backend(&server.backend)).cloned();
+    drained.partition(|server| server.address.is_none() || is_ours(server))
+}
+
+/// A backend that has servers now and would have none without these addresses.
+pub fn emptied_without<'s>(servers: &'s [Server], leaving: &[IpAddr]) -> Option<&'s str> {
+    let leaves = |server: &Server| server.address.is_some_and(|address| leaving.contains(&address));
+    let stays = |backend: &str| servers.iter().any(|s| s.backend == backend && s.serves() && !leaves(s));
+    let emptied = servers.iter().find(|server| server.serves() && leaves(server) && !stays(&server.backend));
+    emptied.map(|server| server.backend.as_str())
 }
 
 /// `be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …` (version 1 of the format).
@@ -54,7 +101,8 @@ fn server(line: &str) -> Option<Server> {
     Some(Server {
         backend: (*backend).to_owned(),
         name: (*name).to_owned(),
-        address: Some((*address).to_owned()).filter(|address| address != "-"),
+        // Docker's DNS has given no other address than one of IP.
+        address: address.parse().ok(),
         // 1 is starting (slowstart), 2 running; both get requests.
         up: matches!(op_state, 1 | 2),
         drained: admin_state & FORCED_DRAIN != 0,
@@ -124,6 +172,10 @@ app,app2,1,0,0,8,,90
 app,app3,0,0,0,0,,0
 ";
 
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
     fn all() -> Vec<Server> {
         parse(ANSWER)
     }
@@ -132,7 +184,7 @@ app,app3,0,0,0,0,,0
     fn an_answer_is_read() {
         let servers = all();
         assert_eq!(servers.len(), 3);
-        assert_eq!(servers[0].address.as_deref(), Some("172.18.0.3"));
+        assert_eq!(servers[0].address, Some(ip("172.18.0.3")));
         assert!(servers[0].up && !servers[0].drained && servers[0].sessions == 3);
         assert!(servers[1].drained && servers[1].sessions == 1);
         assert!(servers[2].address.is_none() && !servers[2].up);
@@ -146,8 +198,51 @@ app,app3,0,0,0,0,,0
     }
 
     #[test]
+    fn what_was_left_drained_is_sorted() {
+        let server = |name: &str, address: Option<&str>, backend: &str, drained| Server {
+            backend: backend.to_owned(),
+            name: name.to_owned(),
+            address: address.map(ip),
+            up: true,
+            drained,
+            sessions: 0,
+        };
+        let servers = [
+            server("serving", Some("1.1.1.1"), "app", false),
+            server("ours", Some("1.1.1.2"), "app", true),
+            server("empty", None, "app", true),
+            server("dead", Some("1.1.1.9"), "app", true),
+            server("elsewhere", Some("2.2.2.2"), "other", true),
+            server("elsewhere, empty", None, "other", true),
+        ];
+        let names = |servers: Vec<Server>| servers.into_iter().map(|s| s.name).collect::<Vec<_>>();
+        let (free, dead) = left_drained(&servers, &["1.1.1.1", "1.1.1.2"].map(ip));
+        assert_eq!((names(free), names(dead)), (vec!["ours".into(), "empty".into()], vec!["dead".into()]));
+    }
+
+    #[test]
+    fn a_backend_is_emptied_only_when_no_other_server_serves() {
+        let servers = all();
+        assert_eq!(emptied_without(&servers, &[ip("172.18.0.3")]), Some("app"), "the other one is drained");
+        assert_eq!(emptied_without(&servers, &[ip("172.18.0.4")]), None, "it serves nobody anyway");
+        let mut servers = servers;
+        servers[1].drained = false;
+        assert_eq!(emptied_without(&servers, &[ip("172.18.0.3")]), None, "app2 serves");
+    }
+
+    #[test]
+    fn an_answer_that_changed_nothing_is_a_refusal() {
+        let servers = all();
+        assert_eq!(refused(&servers, &servers[..1], Admin::Drain), Some(&servers[0]));
+        assert_eq!(refused(&servers, &servers[..1], Admin::Ready), None);
+        assert_eq!(refused(&servers, &servers[1..2], Admin::Drain), None);
+        assert_eq!(refused(&servers, &servers[..2], Admin::Ready), Some(&servers[1]));
+        assert_eq!(refused(&[], &servers, Admin::Drain), None, "a slot that is gone");
+    }
+
+    #[test]
     fn a_command_names_each_slot() {
-        let text = set_state(&all()[..2], "drain");
+        let text = set_state(&all()[..2], Admin::Drain);
         assert_eq!(text, format!("set server app/app1 state drain; set server app/app2 state drain; {LOOK}"));
     }
 }

@@ -4,27 +4,35 @@
 //! (`observed`) → what will be done (`plan`, pure) → doing it (`rollout`) → telling of it (`event`, `report`).
 
 pub mod cli;
+pub mod clock;
 mod command;
 pub mod docker;
+pub mod doctor;
 pub mod duration;
 pub mod event;
 pub mod exit;
 pub mod haproxy;
 pub mod health;
+pub mod history;
 mod interrupt;
-mod lock;
+pub mod lock;
+pub mod mask;
 pub mod model;
 pub mod observed;
 pub mod place;
 pub mod plan;
 pub mod plugin;
+mod probe;
 mod report;
 mod rollout;
+pub mod status;
 mod wake;
 
 use std::{
     ffi::OsString,
+    fs,
     io::{Write, stderr, stdout},
+    path::Path,
 };
 
 use plugin::Kind;
@@ -44,6 +52,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
         Kind::Hooks => 0,
         Kind::Complete(words) => print(&command::complete(&invocation.docker_globals, &words)),
         Kind::Help(words) => command::show(&cli::help(&words)),
+        Kind::Man(folder) => write_man_pages(folder.as_ref()),
         Kind::Run => command::run(invocation.docker_globals, invocation.rest),
     }
 }
@@ -52,4 +61,18 @@ fn print(text: &str) -> u8 {
     let mut out: Box<dyn Write> = Box::new(stdout());
     command::say(&mut *out, text);
     exit::Exit::Done.code()
+}
+
+fn write_man_pages(folder: &Path) -> u8 {
+    let write = |(name, page): (String, String)| fs::write(folder.join(name), page);
+    match fs::create_dir_all(folder).and_then(|()| cli::man::pages().into_iter().try_for_each(write)) {
+        Ok(()) => exit::Exit::Done.code(),
+        Err(error) => {
+            command::say(
+                &mut stderr(),
+                &format!("cannot write man pages to {}: {error}\n", folder.display()),
+            );
+            exit::Exit::Error.code()
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! What is there: plain data from `docker inspect`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::event::ContainerRef;
+use crate::{event::ContainerRef, mask::mask};
 
 /// A container of the project, as one `docker inspect` saw it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +20,8 @@ pub struct Container {
     pub image_id: String,
     /// The image reference it was created with.
     pub image: String,
-    /// What runs as its first process.
-    pub program: String,
+    /// What was started as its first process, with its arguments.
+    pub command: Vec<String>,
     pub state: State,
     pub health: Option<Health>,
     pub healthcheck: Option<Healthcheck>,
@@ -36,8 +36,8 @@ pub struct Container {
     /// What `docker stop` gives it before it kills.
     pub grace: Duration,
     pub labels: BTreeMap<String, String>,
-    /// Network name → address, empty while it does not run.
-    pub addresses: BTreeMap<String, String>,
+    /// Network name → its addresses there, of both versions of IP; none while it does not run.
+    pub networks: BTreeMap<String, Vec<IpAddr>>,
     /// Where its anonymous volumes are mounted: their data belongs to this one container.
     pub anonymous_volumes: Vec<String>,
 }
@@ -77,6 +77,19 @@ pub struct Healthcheck {
     pub start_period: Duration,
 }
 
+impl Healthcheck {
+    /// The longest that a healthy container whose probes begin to fail at once goes on being called healthy.
+    pub fn turns_within(&self) -> Duration {
+        self.interval.saturating_mul(self.retries).saturating_add(self.timeout)
+    }
+
+    /// The same where each probe fails by its timeout: the engine counts the interval from the end of a probe.
+    pub fn turns_at_the_latest(&self) -> Duration {
+        let each = self.interval.saturating_add(self.timeout);
+        each.saturating_mul(self.retries).saturating_add(self.timeout)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestartPolicy {
     pub name: String,
@@ -92,6 +105,11 @@ impl Container {
     pub fn serves(&self) -> bool {
         self.state == State::Running
             && self.health.as_ref().is_none_or(|health| health.status == HealthStatus::Healthy)
+    }
+
+    /// Where it may be reached.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.networks.values().flatten().copied()
     }
 
     /// Its healthcheck has not decided yet.
@@ -166,7 +184,7 @@ fn container(raw: raw::Container) -> Container {
         config_hash: label(HASH_LABEL),
         image_id: if image.is_empty() { raw.image } else { image },
         image: raw.config.image,
-        program: raw.path,
+        command: [raw.path].into_iter().chain(raw.args).collect(),
         state: state(&raw.state.status),
         health: raw.state.health.and_then(health),
         healthcheck: raw.config.healthcheck.and_then(healthcheck),
@@ -174,10 +192,10 @@ fn container(raw: raw::Container) -> Container {
         restart: restart(raw.host_config.restart_policy),
         exit_code: raw.state.exit_code,
         oom_killed: raw.state.oom_killed,
-        error: raw.state.error,
+        error: mask(&raw.state.error),
         started_at: raw.state.started_at,
         grace: raw.config.stop_timeout.map_or(DEFAULT_GRACE, |s| Duration::from_secs(s.max(0) as u64)),
-        addresses: raw.network_settings.networks.into_iter().map(|(k, v)| (k, v.ip_address)).collect(),
+        networks: raw.network_settings.networks.into_iter().map(|(k, v)| (k, v.addresses())).collect(),
         anonymous_volumes: raw
             .mounts
             .into_iter()
@@ -210,7 +228,7 @@ fn health(raw: raw::Health) -> Option<Health> {
         // "none": the engine's word for a container without a healthcheck.
         _ => return None,
     };
-    let output = raw.log.unwrap_or_default().pop().map(|probe| probe.output.trim().to_owned());
+    let output = raw.log.unwrap_or_default().pop().map(|probe| mask(probe.output.trim()));
     Some(Health {
         status,
         failing_streak: raw.failing_streak,
@@ -263,6 +281,8 @@ mod raw {
         pub image: String,
         #[serde(default)]
         pub path: String,
+        #[serde(default, deserialize_with = "or_default")]
+        pub args: Vec<String>,
         #[serde(default)]
         pub restart_count: u64,
         pub state: State,
@@ -379,5 +399,13 @@ mod raw {
     pub struct Endpoint {
         #[serde(default, rename = "IPAddress")]
         pub ip_address: String,
+        #[serde(default, rename = "GlobalIPv6Address")]
+        pub ipv6_address: String,
+    }
+
+    impl Endpoint {
+        pub fn addresses(&self) -> Vec<IpAddr> {
+            [&self.ip_address, &self.ipv6_address].into_iter().filter_map(|text| text.parse().ok()).collect()
+        }
     }
 }

@@ -10,9 +10,10 @@ use std::fmt;
 
 use clap::{Arg, ArgAction, Command};
 
-pub use complete::complete;
+pub use complete::{Candidate, Project, complete, project_flags};
 
-const NAME: &str = "zdd";
+/// As docker knows it.
+pub const NAME: &str = "zdd";
 
 /// One call of the program, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum Kind {
     Version,
     /// Docker asks for a hint after another command: print nothing, exit 0.
     Hooks,
+    /// Write the man pages into this folder: for the scripts that install or package the program.
+    Man(OsString),
     Run,
 }
 
@@ -56,6 +59,11 @@ pub fn metadata() -> String {
     include_str!("../plugin.json").to_owned()
 }
 
+/// The version as the metadata has it: `v0.1.0`.
+pub fn version() -> String {
+    format!("v{}", env!("CARGO_PKG_VERSION"))
+}
+
 /// Takes the process's arguments apart, called by docker (`docker --context x zdd up`) or not (`docker-zdd up`).
 ///
 /// # Errors
@@ -69,6 +77,7 @@ pub fn split(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
         (Some(Ask::Version), _) => Kind::Version,
         (None, Some("docker-cli-plugin-metadata")) => Kind::Metadata,
         (None, Some("docker-cli-plugin-hooks")) => Kind::Hooks,
+        (None, Some("__man")) => Kind::Man(rest.get(1).cloned().unwrap_or_else(|| ".".into())),
         (None, Some("__complete" | "__completeNoDesc")) => {
             Kind::Complete(completed(&rest[1..], &mut globals))
         }
@@ -303,6 +312,7 @@ mod tests {
         for (line, kind) in [
             ("docker-cli-plugin-metadata", Kind::Metadata),
             ("zdd docker-cli-plugin-hooks {}", Kind::Hooks),
+            ("__man /tmp/man1", Kind::Man("/tmp/man1".into())),
             ("help zdd", help("")),
             ("help zdd up", help("up")),
             ("-c V help zdd up", help("up")),

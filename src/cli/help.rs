@@ -6,21 +6,12 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, CommandFactory};
 
 use super::{Cli, ServiceScale};
+use crate::exit::{self, Exit};
 
 const HELP: &str = "Usage:  {usage}\n\n{about}\n\nOptions:\n{options}{after-help}";
 const ROOT_HELP: &str = "Usage:  {usage}\n\n{about}\n\nOptions:\n{options}\n\nCommands:\n{subcommands}\n\n\
     Run 'docker zdd COMMAND --help' for more information on a command.";
 const COMPOSE_FLAGS: &str = "The options of 'docker zdd --help' may also stand here.";
-const EXIT_CODES: &str = "\
-Exit codes:
-    0   Done, or nothing to do
-    1   Usage, file or engine error; nothing touched
-    2   Refused by the plan; nothing touched
-    3   The new version failed; the old one serves
-    4   The undo failed too
-    5   Locked by another run
-  130   Interrupted";
-
 /// The command with its help laid out as `docker compose` lays out its own.
 pub fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort);
@@ -41,10 +32,14 @@ pub fn command() -> clap::Command {
 /// Lays out one subcommand. Compose's flags work there too, but Compose lists only `--dry-run` there: a copy that
 /// is there already is what clap takes instead of the visible global.
 fn subcommand(sub: clap::Command, globals: &[Arg]) -> clap::Command {
-    let takes_services = sub.get_positionals().next().is_some();
-    let operands = if takes_services { " [SERVICE...]" } else { "" };
+    let operands = match sub.get_positionals().next() {
+        Some(arg) if matches!(arg.get_action(), ArgAction::Append) => " [SERVICE...]",
+        Some(_) => " [REVISION]",
+        None => "",
+    };
     let after = match sub.get_name() {
-        "up" => format!("{COMPOSE_FLAGS}\n\n{EXIT_CODES}"),
+        "up" | "rollback" | "restart" => format!("{COMPOSE_FLAGS}\n\n{}", exit_codes(exit::CODES)),
+        "doctor" => format!("{COMPOSE_FLAGS}\n\n{}", exit_codes(exit::DOCTOR_CODES)),
         _ => COMPOSE_FLAGS.into(),
     };
     let usage = format!("docker zdd {} [OPTIONS]{operands}", sub.get_name());
@@ -57,6 +52,17 @@ fn subcommand(sub: clap::Command, globals: &[Arg]) -> clap::Command {
         .after_help(after)
         .mut_args(family_arg);
     sorted(sub)
+}
+
+fn exit_codes(codes: &[(Exit, &str)]) -> String {
+    let line = |(exit, meaning): &(Exit, &str)| format!("\n  {:>3}   {}", exit.code(), sentence(meaning));
+    format!("Exit codes:{}", codes.iter().map(line).collect::<String>())
+}
+
+/// With a capital, as the family writes its help.
+pub(super) fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Sorts the help by the flags' long names, as pflag does; clap alone would go by the short ones.

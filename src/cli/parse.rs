@@ -123,7 +123,9 @@ fn usage_error(error: &clap::Error, name: Option<&str>, words: &[OsString]) -> C
 /// What is wrong, in the words of Compose (pflag's) where it has some.
 fn wording(error: &clap::Error, flag: &str, program: &str) -> String {
     let value = context(error, ContextKind::InvalidValue);
-    let invalid = format!("invalid argument \"{value}\" for \"{flag}\" flag");
+    // An address may hold a password.
+    let shown = if flag == "--probe" { String::new() } else { format!(" \"{value}\"") };
+    let invalid = format!("invalid argument{shown} for \"{flag}\" flag");
     match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with("--") => {
             match context(error, ContextKind::SuggestedArg).as_str() {
@@ -239,7 +241,7 @@ mod tests {
         assert!(!parsed("--dry-run up --dry-run=false").compose.dry_run);
         let old = up("up -dt5 --wait --quiet-pull --quiet-build zdd -- --build");
         assert!(old.detach && old.wait && old.quiet_pull && old.quiet_build);
-        assert_eq!(old.planning.timeout, Some(5));
+        assert_eq!(old.planning.pace.timeout, Some(5));
         assert_eq!(old.planning.services, ["zdd", "--build"]);
     }
 
@@ -300,7 +302,11 @@ mod tests {
         let up = help(&words("up web"));
         assert!(up.stdout.starts_with("Usage:  docker zdd up [OPTIONS] [SERVICE...]\n\n"));
         assert!(up.stdout.contains("\n      --delay duration "), "{}", up.stdout);
-        assert!(up.stdout.ends_with("\n  130   Interrupted\n"), "{}", up.stdout);
+        assert!(
+            up.stdout.ends_with("\n  130   Interrupted; the last lines say what serves\n"),
+            "{}",
+            up.stdout
+        );
         assert!(!up.stdout.contains("--file") && !up.stdout.contains("--detach"));
         for line in ["up --help", "--help up", "up web -h", "-f a help up", "help -f a up"] {
             assert_eq!(parse(words(line)).expect_err(line), up, "{line}");

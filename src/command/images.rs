@@ -22,7 +22,7 @@ impl Work {
     pub fn decide(scope: &[&Service], planning: &Planning, present: &BTreeMap<String, String>) -> Work {
         let mut work = Work::default();
         for service in scope.iter().filter(|service| !service.provider) {
-            let missing = !present.contains_key(&service.image);
+            let missing = !present.contains_key(&service.name);
             let policy = service.pull_policy.as_deref();
             let builds = planning.build || policy == Some("build") || (missing && policy != Some("always"));
             if service.builds && !planning.no_build && builds {
@@ -44,9 +44,15 @@ fn pulls(service: &Service, planning: &Planning, missing: bool) -> bool {
         (Some(PullPolicy::Always), _) => !service.builds,
         (Some(PullPolicy::Missing), _) => missing,
         (Some(PullPolicy::Never), _) | (None, Some("never")) => false,
-        (None, Some("always")) => true,
-        (None, _) => missing,
+        (None, Some(policy)) => is_always(policy) || missing,
+        (None, None) => missing,
     }
+}
+
+/// `daily`, `weekly` and `every_12h` count from the last pull, which the engine does not tell everywhere: asking
+/// the registry too often does no harm, never asking would.
+fn is_always(policy: &str) -> bool {
+    matches!(policy, "always" | "refresh" | "daily" | "weekly") || policy.starts_with("every_")
 }
 
 impl Context {
@@ -72,11 +78,14 @@ impl Context {
         Ok(())
     }
 
+    /// Service → ID of its image, for those that have one.
     pub fn image_ids(&self, model: &Model) -> Result<BTreeMap<String, String>, Stop> {
         let mut references: Vec<_> = model.services.values().map(|service| service.image.clone()).collect();
         references.sort();
         references.dedup();
-        Ok(self.docker.image_ids(&references)?)
+        let ids = self.docker.image_ids(&references)?;
+        let image = |s: &Service| self.pinned.get(&s.name).or_else(|| ids.get(&s.image)).cloned();
+        Ok(model.services.values().filter_map(|s| Some((s.name.clone(), image(s)?))).collect())
     }
 }
 

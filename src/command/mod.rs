@@ -1,17 +1,28 @@
 //! The commands, each a short story told with the other modules.
 
+mod checkout;
+mod doctor;
 mod files;
+mod history;
 mod images;
 mod load;
+mod notify;
+mod page;
+mod paths;
 mod planning;
 mod preflight;
+mod probe;
+mod record;
+mod rollback;
+mod status;
 mod summary;
 mod up;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io::{IsTerminal, Read, Write, stderr, stdin, stdout},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -22,14 +33,15 @@ use crate::{
     exit::{Exit, Stop},
     interrupt::{Interrupt, Urgency},
     place::Files,
-    report::{self, Format, Look},
+    probe::Prober,
+    report::{self, Format, Hub, Look},
     wake::Bell,
 };
 
 /// What every command works with.
 pub struct Context {
     pub docker: Docker,
-    pub sink: Arc<dyn Sink>,
+    pub sink: Arc<Hub>,
     pub interrupt: Arc<Interrupt>,
     pub bell: Arc<Bell>,
     pub began: Instant,
@@ -37,6 +49,12 @@ pub struct Context {
     pub compose_version: Version,
     /// The files' own text, only to say where something stands.
     pub files: Files,
+    /// Sends requests while a rollout is under way.
+    pub probe: Mutex<Option<Prober>>,
+    /// What Compose printed of the project: the whole, then what naming services added.
+    pub configs: Vec<String>,
+    /// Service → the ID that counts as its image in this run, whatever its tag means on the engine by now.
+    pub pinned: BTreeMap<String, String>,
 }
 
 /// Runs the command line's command and returns the exit code.
@@ -57,12 +75,16 @@ pub fn show(help: &CliError) -> u8 {
 /// Answers the shell through Docker's own completion. Whatever goes wrong, there is an answer.
 pub fn complete(docker_globals: &[OsString], words: &[OsString]) -> String {
     let services = || {
-        let docker = Docker::find(docker_globals.to_vec(), vec![], None).ok();
-        docker.and_then(|docker| docker.all_services().ok()).unwrap_or_default()
+        let flags = crate::plugin::project_flags(&cli::command(), words);
+        let docker = Docker::find(docker_globals.to_vec(), flags, None).ok();
+        let named = docker.and_then(|docker| docker.all_services().ok()).unwrap_or_default();
+        named.into_iter().collect()
     };
     let descriptions =
         std::env::var_os("DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION").is_none_or(|v| v.is_empty());
-    crate::plugin::complete(&cli::command(), words, &services, descriptions)
+    let revisions = || history::candidates(docker_globals, words).unwrap_or_default();
+    let project = crate::plugin::Project { services: &services, revisions: &revisions };
+    crate::plugin::complete(&cli::command(), words, &project, descriptions)
 }
 
 fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
@@ -74,6 +96,24 @@ fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
         }
         Some(Command::Up(args)) => tell_of(docker_globals, cli.compose, |context| up::up(context, &args)),
         Some(Command::Plan(args)) => tell_of(docker_globals, cli.compose, |context| up::plan(context, &args)),
+        Some(Command::Doctor(args)) => {
+            tell_of(docker_globals, cli.compose.quiet(), |context| doctor::doctor(context, &args))
+        }
+        Some(Command::Status(args)) => {
+            tell_of(docker_globals, cli.compose.quiet(), |context| status::status(context, &args))
+        }
+        Some(Command::History(args)) => {
+            tell_of(docker_globals, cli.compose.quiet(), |context| history::history(context, &args))
+        }
+        Some(Command::Diff(args)) => {
+            tell_of(docker_globals, cli.compose.quiet(), |context| history::diff(context, &args))
+        }
+        Some(Command::Rollback(args)) => {
+            tell_of(docker_globals, cli.compose, |context| rollback::rollback(context, &args))
+        }
+        Some(Command::Restart(args)) => {
+            tell_of(docker_globals, cli.compose, |context| rollback::restart(context, &args))
+        }
     }
 }
 
@@ -108,37 +148,55 @@ pub fn say(to: &mut dyn Write, text: &str) {
 }
 
 impl Context {
+    pub fn prober(&self) -> MutexGuard<'_, Option<Prober>> {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn new(docker_globals: Vec<OsString>, flags: ComposeFlags) -> Result<Context, Stop> {
         let file_on_stdin = flags.files.iter().any(|file| file == "-");
         let text = if file_on_stdin { Some(read_stdin()?) } else { None };
         let docker = Docker::find(docker_globals, flags.args(), text.clone())
             .map_err(|error| Stop::new(Exit::Error, error.to_string()))?;
         let bell = Arc::new(Bell::default());
-        let sink: Arc<dyn Sink> = Arc::from(report::sink(format(&flags), look(&flags)));
+        let sink = Arc::new(Hub::new(report::sink(format(&flags), look(&flags))));
         let began = Instant::now();
         let interrupt = listen(&bell, docker.runner(), &sink, began)?;
         let files = Files(files::read(&flags, text.as_deref()));
-        Ok(Context { docker, sink, interrupt, bell, began, flags, compose_version: OLDEST_COMPOSE, files })
+        let compose_version = OLDEST_COMPOSE;
+        Ok(Context {
+            docker,
+            sink,
+            interrupt,
+            bell,
+            began,
+            flags,
+            compose_version,
+            files,
+            probe: Mutex::default(),
+            configs: vec![],
+            pinned: BTreeMap::new(),
+        })
     }
 }
 
 fn listen(
     bell: &Arc<Bell>,
     runner: &Arc<Runner>,
-    sink: &Arc<dyn Sink>,
+    sink: &Arc<Hub>,
     began: Instant,
 ) -> Result<Arc<Interrupt>, Stop> {
     let (bell, runner, sink) = (bell.clone(), runner.clone(), sink.clone());
     let socket = std::env::var("DOCKER_CLI_PLUGIN_SOCKET").ok();
     let changed = move |urgency: Urgency| {
+        // Said before anything that follows from it.
+        let count = if urgency == Urgency::Twice { 2 } else { 1 };
+        sink.on(began.elapsed(), &Event::Interrupt { count });
         match urgency {
             Urgency::None => {}
             Urgency::Once => runner.cancel(),
             Urgency::Twice => runner.close(),
         }
         bell.ring();
-        let count = if urgency == Urgency::Twice { 2 } else { 1 };
-        sink.on(began.elapsed(), &Event::Interrupt { count });
     };
     Interrupt::listen(socket.as_deref(), changed)
         .map_err(|error| Stop::new(Exit::Error, format!("cannot listen for signals: {error}")))

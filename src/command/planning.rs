@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Context, images::Work};
 use crate::{
     cli::Planning,
-    docker::Version,
+    docker::{Effect, Version},
     exit::{Exit, Stop},
     model::{Model, Service},
     observed::Container,
@@ -16,6 +16,8 @@ use crate::{
 pub struct Ready {
     pub model: Model,
     pub observed: Observed,
+    /// What the plan follows from, beside the two above.
+    pub request: Request,
     pub plan: Plan,
 }
 
@@ -34,14 +36,12 @@ impl Context {
         let pending = if dry { work } else { Work::default() };
         let request = self.request(&model, &observed, planning, pending)?;
         let plan = plan::plan(&model, &observed, &request);
-        if !dry {
-            self.require_images(&model, &observed, &plan)?;
-        }
-        Ok(Ready { model, observed, plan })
+        require_images(&model, &observed, &request, &plan)?;
+        Ok(Ready { model, observed, request, plan })
     }
 
     /// Compose's own opinion of which containers are out of date, where hashes cannot be compared.
-    fn outdated(&self, model: &Model, containers: &[Container]) -> BTreeMap<String, BTreeSet<String>> {
+    pub fn outdated(&self, model: &Model, containers: &[Container]) -> BTreeMap<String, BTreeSet<String>> {
         self.ask_outdated(model, containers).unwrap_or_default()
     }
 
@@ -62,8 +62,8 @@ impl Context {
         if unclear.is_empty() || model.services.values().any(|service| service.provider) {
             return None;
         }
-        let preview = self.docker.preview_all(&model.scale()).ok()?;
-        let touched = preview.steps.iter().filter(|step| TOUCHED.contains(&step.text.as_str()));
+        let preview = self.docker.preview_all(model).ok()?;
+        let touched = preview.steps.iter().filter(|step| step.effect() == Effect::Disturbs);
         let touched: BTreeSet<_> = touched.filter_map(|step| step.id.strip_prefix("Container ")).collect();
         let mut outdated = BTreeMap::new();
         for container in unclear {
@@ -80,39 +80,39 @@ impl Context {
         planning: &Planning,
         pending: Work,
     ) -> Result<Request, Stop> {
+        let orphans_by_habit = !planning.as_deployed && env_is_true("COMPOSE_REMOVE_ORPHANS");
         let foreign = observed.containers.iter().any(|c| !model.services.contains_key(&c.service));
         Ok(Request {
             services: planning.services.clone(),
             no_deps: planning.no_deps,
             force: planning.force_recreate,
-            allow_downtime: planning.allow_downtime,
-            remove_orphans: planning.remove_orphans || env_is_true("COMPOSE_REMOVE_ORPHANS"),
+            allow_downtime: planning.pace.allow_downtime,
+            remove_orphans: planning.remove_orphans || orphans_by_habit,
             pending_images: pending.build.into_iter().chain(pending.pull).collect(),
             dormant: if foreign { self.dormant(model)? } else { BTreeSet::new() },
         })
     }
+}
 
-    /// Compose is told neither to build nor to pull, so what is missing now stays missing.
-    fn require_images(&self, model: &Model, observed: &Observed, plan: &Plan) -> Result<(), Stop> {
-        let lacks_image = |plan: &&plan::ServicePlan| {
-            !plan.steps.is_empty() && !observed.images.contains_key(&model.services[&plan.service].image)
-        };
-        match plan.services.iter().find(lacks_image) {
-            None => Ok(()),
-            Some(plan) => {
-                let service = &model.services[&plan.service];
-                let message =
-                    format!("service {}: there is no image {} on the engine", service.name, service.image);
-                Err(Stop::new(Exit::Error, message).hint("build or pull it: --build, --pull missing"))
-            }
+/// Compose is told neither to build nor to pull, so what is missing and not about to come stays missing.
+fn require_images(model: &Model, observed: &Observed, request: &Request, plan: &Plan) -> Result<(), Stop> {
+    let lacks_image = |plan: &&plan::ServicePlan| {
+        let there = observed.images.contains_key(&plan.service);
+        !plan.steps.is_empty() && !there && !request.pending_images.contains(&plan.service)
+    };
+    match plan.services.iter().find(lacks_image) {
+        None => Ok(()),
+        Some(plan) => {
+            let service = &model.services[&plan.service];
+            let message =
+                format!("service {}: there is no image {} on the engine", service.name, service.image);
+            Err(Stop::new(Exit::Error, message).hint("build or pull it: --build, --pull missing"))
         }
     }
 }
 
 /// Up to here `config --hash` is wrong for a service with an `env_file` (docker/compose#14001).
 const HASHES_ENV_FILES_RIGHT: Version = Version(5, 5, 0);
-/// What a dry run says of a container that would not stay.
-const TOUCHED: &[&str] = &["Recreate", "Recreated", "Stopping", "Stopped", "Removing", "Removed"];
 
 /// The services that the request may start: the named ones and what they depend on, or all.
 fn scope<'m>(model: &'m Model, planning: &Planning) -> Vec<&'m Service> {

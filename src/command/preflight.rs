@@ -1,31 +1,33 @@
 //! Asks Compose what the first `up` of each service would do. `--no-recreate` does not protect a container whose
 //! network or volume definition changed (Compose 2.31 to 5.6.1: it is stopped), so this is found out first.
 
+use std::time::Duration;
+
 use super::Context;
 use crate::{
-    docker::{Preview, Progress, UpOptions},
-    event::Event,
+    docker::{Effect, Preview, Progress, UpOptions},
+    event::{Event, Verdict},
     exit::Stop,
     model::Model,
     plan::{Plan, Refusal, ServicePlan, Start, Step},
 };
 
-/// What Compose may do to a container, a network or a volume without touching what serves.
-const HARMLESS: &[&str] =
-    &["Creating", "Created", "Starting", "Started", "Running", "Waiting", "Healthy", "Skipped", "Exited"];
-
 impl Context {
     /// Adds a refusal to every service of the plan for which Compose would touch more than was planned.
-    pub fn preflight(&self, plan: &mut Plan) -> Result<(), Stop> {
+    pub fn preflight(&self, model: &Model, plan: &mut Plan) -> Result<(), Stop> {
         for service in &mut plan.services {
-            if let Some(refusal) = self.preview(service)? {
+            let hooked = model.services[&service.service].has_post_start();
+            if let Some(refusal) = self.preview(service, hooked)? {
+                service.verdict = Verdict::Blocked;
+                service.reason = "cannot be done as written".to_owned();
+                service.steps.clear();
                 service.refusals.push(refusal);
             }
         }
         Ok(())
     }
 
-    fn preview(&self, service: &ServicePlan) -> Result<Option<Refusal>, Stop> {
+    fn preview(&self, service: &ServicePlan, hooked: bool) -> Result<Option<Refusal>, Stop> {
         let first = service.steps.iter().find_map(|step| match step {
             // Where nothing exists there is nothing to disturb; what it depends on may not exist yet either.
             Step::Start { scale, how, count, .. } if scale > count => Some((*scale, *how)),
@@ -36,22 +38,28 @@ impl Context {
             service: &service.service,
             scale,
             keep_existing: true,
-            create_only: how == Start::CreateThenStart,
+            // As in `preview_all`.
+            create_only: hooked || how == Start::CreateThenStart,
             force_recreate: false,
             stop_timeout: None,
+            grace: Duration::ZERO,
         })?;
         Ok(diverged_volume(&preview).or_else(|| disturbance(&preview)))
     }
 
     /// Asks whether Compose has anything left to do, and says so if it has.
     pub fn check_agreement(&self, model: &Model, plan: &Plan) {
-        let Ok(preview) = self.docker.preview_all(&model.scale()) else { return };
-        let planned =
-            |line: &&Progress| plan.services.iter().any(|s| names_container_of(line, plan, &s.service));
+        let Ok(preview) = self.docker.preview_all(model) else { return };
+        // Compose would go by the tag that has moved.
+        let planned = |line: &&Progress| {
+            let mut services =
+                plan.services.iter().filter(|s| s.asked && !self.pinned.contains_key(&s.service));
+            services.any(|s| names_container_of(line, plan, &s.service))
+        };
         let left: Vec<_> = preview
             .steps
             .iter()
-            .filter(|line| !SETTLED.contains(&line.text.as_str()))
+            .filter(|line| !matches!(line.effect(), Effect::Leaves | Effect::Starts))
             .filter(planned)
             .collect();
         if let Some(line) = left.first() {
@@ -63,9 +71,6 @@ impl Context {
         }
     }
 }
-
-/// What a dry run says of containers that need nothing.
-const SETTLED: &[&str] = &["Running", "Waiting", "Healthy", "Exited", "Skipped", "Starting", "Started"];
 
 /// `Container PROJECT-SERVICE-N`, as Compose names its steps.
 fn names_container_of(line: &Progress, plan: &Plan, service: &str) -> bool {
@@ -86,8 +91,9 @@ fn diverged_volume(preview: &Preview) -> Option<Refusal> {
 }
 
 fn disturbance(preview: &Preview) -> Option<Refusal> {
-    let bad =
-        preview.steps.iter().find(|line| !line.id.is_empty() && !HARMLESS.contains(&line.text.as_str()))?;
+    let harmless =
+        |line: &Progress| matches!(line.effect(), Effect::Leaves | Effect::Starts | Effect::Creates);
+    let bad = preview.steps.iter().find(|line| !line.id.is_empty() && !harmless(line))?;
     Some(Refusal {
         key: Some("networks"),
         problem: format!(

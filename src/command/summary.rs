@@ -1,8 +1,9 @@
 //! The last sentence of a rollout: what happened and what serves now. Pure.
 
 use crate::{
-    event::{ContainerRef, Outcome},
+    event::{ContainerRef, Failure, Outcome},
     exit::Exit,
+    history::Cause,
     plan::Plan,
     rollout::ServiceResult,
 };
@@ -14,24 +15,47 @@ pub struct End {
 }
 
 /// The worst outcome decides the exit code; every service that did not end well is named.
-pub fn end(plan: &Plan, results: &[ServiceResult], interrupted: bool) -> End {
+pub fn end(plan: &Plan, results: &[ServiceResult], interrupted: bool, cause: Cause, touched: bool) -> End {
     let exit = exit(results, interrupted);
     let done: Vec<_> = results.iter().filter(|r| r.outcome == Outcome::Done).collect();
-    let mut sentences: Vec<String> =
-        results.iter().filter(|result| !is_good(result.outcome)).map(sentence).collect();
+    let mut sentences: Vec<String> = results
+        .iter()
+        .filter(|result| !result.outcome.is_good())
+        .map(|r| sentence(r, &tried(plan, r, cause)))
+        .collect();
     if !done.is_empty() {
-        sentences
-            .insert(0, format!("{} up to date", join(done.iter().map(|r| r.service.as_str()), "is", "are")));
+        sentences.insert(
+            0,
+            format!("{} {}", join(done.iter().map(|r| r.service.as_str()), "is", "are"), now(cause)),
+        );
     }
+    sentences.extend(results.iter().filter_map(hooks_left));
     sentences.extend(results.iter().filter_map(downtime));
     if sentences.is_empty() {
-        sentences.push(format!("project {} is up to date; nothing was touched", plan.project));
+        let rest = if touched { "" } else { "; nothing was touched" };
+        sentences.push(format!("project {} is {}{rest}", plan.project, now(cause)));
     }
-    End { exit, message: sentences.join("; "), hint: hint(exit) }
+    End { exit, message: sentences.join("; "), hint: hint(exit, results, cause) }
 }
 
-fn is_good(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Done | Outcome::Unchanged)
+/// The probe's limit may have been passed when there was nothing left to go back to.
+pub fn with_alarm(end: End, alarm: Option<String>) -> End {
+    match alarm {
+        Some(alarm) if end.exit == Exit::Done => End {
+            exit: Exit::UndoFailed,
+            message: format!("{}; but {alarm}, when the old containers were gone", end.message),
+            hint: Some("look at it; \"docker zdd rollback\" goes back".to_owned()),
+        },
+        _ => end,
+    }
+}
+
+fn now(cause: Cause) -> String {
+    match cause {
+        Cause::Up => "up to date".to_owned(),
+        Cause::Restart => "restarted".to_owned(),
+        Cause::Rollback(number) => format!("back at revision {number}"),
+    }
 }
 
 fn exit(results: &[ServiceResult], interrupted: bool) -> Exit {
@@ -47,20 +71,27 @@ fn exit(results: &[ServiceResult], interrupted: bool) -> Exit {
     }
 }
 
-fn sentence(result: &ServiceResult) -> String {
+/// What a rollout has tried to bring into service.
+fn tried(plan: &Plan, result: &ServiceResult, cause: Cause) -> String {
+    let replicas = plan.services.iter().find(|plan| plan.service == result.service).map(|plan| plan.replicas);
+    match cause {
+        Cause::Up => "the new version".to_owned(),
+        Cause::Restart if replicas == Some(1) => "the new container".to_owned(),
+        Cause::Restart => "the new containers".to_owned(),
+        Cause::Rollback(number) => format!("revision {number}"),
+    }
+}
+
+fn sentence(result: &ServiceResult, tried: &str) -> String {
     let name = &result.service;
-    let why = result.failure.as_ref().map(|failure| match &failure.container {
-        Some(container) => format!("{} {}", container.name, failure.reason),
-        None => failure.reason.clone(),
-    });
-    let why = why.unwrap_or_default();
+    let why = result.failure.as_ref().map(Failure::sentence).unwrap_or_default();
     let serving = serving(result.serving.as_deref());
     match result.outcome {
-        Outcome::RolledBack => format!("{name}: the new version failed ({why}); {serving}"),
-        Outcome::Paused => format!("{name}: paused, because the new version failed ({why}); {serving}"),
-        Outcome::Partial => format!("{name}: part of the new version failed; {serving}"),
+        Outcome::RolledBack => format!("{name}: {tried} failed ({why}); {serving}"),
+        Outcome::Paused => format!("{name}: paused, because {tried} failed ({why}); {serving}"),
+        Outcome::Partial => format!("{name}: part of {tried} failed; {serving}"),
         Outcome::UndoFailed => {
-            format!("{name}: the new version failed ({why}), and so did the way back; {serving}")
+            format!("{name}: {tried} failed ({why}), and so did the way back; {serving}")
         }
         Outcome::Interrupted if !result.left.is_empty() => {
             let left = join(result.left.iter().map(|c| c.name.as_str()), "is", "are");
@@ -70,6 +101,14 @@ fn sentence(result: &ServiceResult) -> String {
         Outcome::Skipped => format!("{name}: not begun"),
         Outcome::Done | Outcome::Unchanged => String::new(),
     }
+}
+
+fn hooks_left(result: &ServiceResult) -> Option<String> {
+    let names: Vec<_> = result.hooks_left.iter().map(|one_off| one_off.name.as_str()).collect();
+    let service = &result.service;
+    (!names.is_empty()).then(|| {
+        format!("the pre_start hook of {service} goes on in {}; the next run waits for it", names.join(", "))
+    })
 }
 
 fn downtime(result: &ServiceResult) -> Option<String> {
@@ -94,10 +133,26 @@ fn join<'a>(names: impl Iterator<Item = &'a str>, one: &str, many: &str) -> Stri
     }
 }
 
-fn hint(exit: Exit) -> Option<String> {
+fn hint(exit: Exit, results: &[ServiceResult], cause: Cause) -> Option<String> {
     let text = match exit {
+        // The interrupt may have come when all was as good as done.
+        Exit::Interrupted if results.iter().all(|result| result.outcome.is_good()) => return None,
+        Exit::Done if matches!(cause, Cause::Rollback(_)) => {
+            "the file may say something else: \"docker zdd diff\" shows it, \"docker zdd up\" deploys it again"
+        }
+        Exit::Failed | Exit::Interrupted if matches!(cause, Cause::Rollback(_)) => {
+            "\"docker zdd history\" lists the revisions, \"docker zdd rollback --to N\" goes to one of them"
+        }
+        Exit::Failed if cause == Cause::Restart => "look at its log, then type \"docker zdd restart\" again",
         Exit::Failed => "mend the new version and type \"docker zdd up\" again",
+        Exit::UndoFailed if matches!(cause, Cause::Rollback(_)) => {
+            "look at \"docker ps -a\", then type \"docker zdd rollback --to N\" with a revision of \"docker zdd history\""
+        }
+        Exit::UndoFailed if cause == Cause::Restart => {
+            "look at \"docker ps -a\", then type \"docker zdd restart\" again"
+        }
         Exit::UndoFailed => "look at \"docker ps -a\", then type \"docker zdd up\" again",
+        Exit::Interrupted if cause == Cause::Restart => "\"docker zdd restart\" begins again",
         Exit::Interrupted => "\"docker zdd up\" goes on from here",
         _ => return None,
     };

@@ -60,6 +60,20 @@ impl Explained {
             Problem::Failed { stderr, .. } => stderr.as_str(),
             _ => "",
         };
+        if let Some(line) =
+            stderr.lines().find(|line| line.contains("permission denied while trying to connect"))
+        {
+            return Explained::new(
+                line.trim().to_owned(),
+                "you may not use the engine: type \"sudo docker zdd …\", or, as root, \"usermod -aG docker YOU\" and log in again",
+            );
+        }
+        if let Some(line) = stderr
+            .lines()
+            .find(|line| line.contains("context not found") || line.contains("context does not exist"))
+        {
+            return Explained::new(line.trim().to_owned(), "\"docker context ls\" shows those there are");
+        }
         if is_engine_dead(stderr) {
             let first = stderr.lines().find(|line| is_engine_dead(line)).unwrap_or(stderr);
             return Explained::new(

@@ -18,10 +18,14 @@ use std::{
 use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::mask::mask;
+
 /// One call of a program.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub args: Vec<OsString>,
+    /// What a message calls it, when that is not its arguments.
+    pub shown: Option<String>,
     pub deadline: Duration,
     /// Fed to the child; `None` is an empty standard input.
     pub stdin: Option<Arc<Vec<u8>>>,
@@ -30,6 +34,12 @@ pub struct Call {
     pub cancellable: bool,
     /// Runs even after a second interrupt.
     pub last: bool,
+}
+
+impl Call {
+    pub fn new(args: Vec<OsString>, deadline: Duration) -> Call {
+        Call { args, deadline, stdin: None, env: vec![], cancellable: false, last: false, shown: None }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,6 +71,17 @@ pub enum Problem {
     Garbage(String),
 }
 
+impl Problem {
+    fn masked(self) -> Problem {
+        match self {
+            Problem::NotStarted(why) => Problem::NotStarted(mask(&why)),
+            Problem::Failed { code, stderr } => Problem::Failed { code, stderr: mask(&stderr) },
+            Problem::Garbage(what) => Problem::Garbage(mask(&what)),
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
@@ -83,9 +104,10 @@ impl fmt::Display for CallError {
 impl std::error::Error for CallError {}
 
 impl CallError {
-    /// The error of this call, named as a person would type it.
+    /// The error of this call, named as a person would type it, without passwords.
     pub fn of(call: &Call, problem: Problem) -> CallError {
-        CallError { call: show(&call.args), problem }
+        let shown = call.shown.clone().unwrap_or_else(|| show(&call.args));
+        CallError { call: mask(&shown), problem: problem.masked() }
     }
 
     pub fn is_interrupted(&self) -> bool {
@@ -178,7 +200,7 @@ impl Runner {
         self.end_if_too_late(call, &pids);
         let mut last = Vec::new();
         for text in BufReader::new(&reader).split(b'\n').map_while(Result::ok) {
-            let text = String::from_utf8_lossy(&text);
+            let text = mask(&String::from_utf8_lossy(&text));
             line(text.trim_end());
             last.push(text.trim_end().to_owned());
             last.drain(..last.len().saturating_sub(STDERR_TAIL_LINES));
@@ -206,6 +228,10 @@ impl Runner {
         self.signal_alive(|_| true);
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     fn signal_alive(&self, chosen: impl Fn(bool) -> bool) {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         for (pid, _) in alive.iter().filter(|(_, cancellable)| chosen(**cancellable)) {
@@ -214,8 +240,7 @@ impl Runner {
     }
 
     fn was_ended(&self, call: &Call) -> bool {
-        (self.closed.load(Ordering::SeqCst) && !call.last)
-            || (call.cancellable && self.cancelled.load(Ordering::SeqCst))
+        (self.is_closed() && !call.last) || (call.cancellable && self.cancelled.load(Ordering::SeqCst))
     }
 
     fn refuse_when_closed(&self, call: &Call) -> Result<(), CallError> {
@@ -241,9 +266,13 @@ impl Runner {
         for (key, value) in &call.env {
             expression = expression.env(key, value);
         }
-        // Out of the terminal's foreground group: Ctrl-C reaches zdd alone, and zdd decides.
-        expression.before_spawn(|command| {
+        let last = call.last;
+        expression.before_spawn(move |command| {
+            // Out of the terminal's foreground group: Ctrl-C reaches zdd alone, and zdd decides.
             command.process_group(0);
+            if !last {
+                die_with_caller(command);
+            }
             Ok(())
         })
     }
@@ -314,6 +343,20 @@ impl Drop for Listener {
         let _ = self.reader.kill();
     }
 }
+
+/// When zdd is killed, a call that it was waiting for must not go on beside the next run. Whoever starts a call
+/// waits for it on the same thread, which is what the kernel goes by.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "one system call between fork and exec, which may be made there")]
+fn die_with_caller(command: &mut std::process::Command) {
+    let ask = || Ok(rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?);
+    // SAFETY: the closure makes one system call, allocates nothing and takes no lock.
+    unsafe { command.pre_exec(ask) };
+}
+
+/// Elsewhere there is no such wish.
+#[cfg(not(target_os = "linux"))]
+fn die_with_caller(_command: &mut std::process::Command) {}
 
 fn end_group(handle: &Handle) {
     let pids = handle.pids();

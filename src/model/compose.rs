@@ -45,6 +45,7 @@ pub struct Service {
     pub healthcheck: Option<Value>,
     pub restart: Option<String>,
     pub stop_grace_period: Option<String>,
+    pub stop_signal: Option<String>,
     pub labels: BTreeMap<String, String>,
     pub pre_start: Vec<Hook>,
     pub post_start: Vec<Hook>,
@@ -61,6 +62,7 @@ pub struct Service {
 pub struct Deploy {
     pub replicas: Option<u32>,
     pub update_config: Option<Value>,
+    pub rollback_config: Option<Value>,
     pub restart_policy: Option<RestartPolicy>,
 }
 
@@ -130,6 +132,16 @@ pub struct Source {
 #[serde(default)]
 pub struct Reference {
     pub source: String,
+}
+
+impl Mount {
+    /// A volume or a folder with data in it that the container may change.
+    pub fn holds_data(&self) -> bool {
+        let Some(source) = self.source.as_deref().filter(|source| !source.is_empty()) else { return false };
+        // A socket is a way to talk to the engine or a neighbour, never data.
+        let socket = source.ends_with(".sock") || self.target.ends_with(".sock");
+        matches!(self.r#type.as_str(), "volume" | "bind") && !self.read_only && !socket
+    }
 }
 
 /// Undoes the `$` → `$$` that `docker compose config` applies to every string.

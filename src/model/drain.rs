@@ -18,7 +18,7 @@ pub enum Until {
     Unhealthy,
     /// HAProxy has no session left on it.
     Haproxy {
-        /// The service that runs HAProxy; found by its image when not written.
+        /// The service that runs HAProxy; found by its image or command when not written.
         service: Option<String>,
         /// The runtime API's socket inside that container; read from its configuration when not written.
         socket: Option<String>,

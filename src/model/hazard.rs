@@ -85,8 +85,11 @@ impl Hazard {
 impl fmt::Display for Hazard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hazard::FixedPort { published, .. } => {
+            Hazard::FixedPort { published, room: 1, .. } => {
                 write!(f, "host port {published} can belong to one container only")
+            }
+            Hazard::FixedPort { published, room, .. } => {
+                write!(f, "host ports {published} have room for {room} containers only")
             }
             Hazard::ContainerName(name) => write!(f, "the container name \"{name}\" can be taken only once"),
             Hazard::StaticAddress { network, address } => {
@@ -176,9 +179,6 @@ fn sharers(name: &str, all: &BTreeMap<String, Service>) -> Vec<Hazard> {
 }
 
 fn writable_volume(mount: &Mount) -> Option<Hazard> {
-    let source = mount.source.clone().filter(|source| !source.is_empty())?;
-    let holds_data = matches!(mount.r#type.as_str(), "volume" | "bind") && !mount.read_only;
-    // A socket is a way to talk to the engine or a neighbour, never data.
-    let socket = source.ends_with(".sock") || mount.target.ends_with(".sock");
-    (holds_data && !socket).then(|| Hazard::WritableVolume { source, target: mount.target.clone() })
+    let source = mount.source.clone().filter(|_| mount.holds_data())?;
+    Some(Hazard::WritableVolume { source, target: mount.target.clone() })
 }

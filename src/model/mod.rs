@@ -3,6 +3,8 @@
 pub mod compose;
 pub mod drain;
 pub mod hazard;
+pub mod notify;
+pub mod probe;
 pub mod settings;
 
 use std::{
@@ -17,6 +19,8 @@ use crate::duration;
 pub use self::compose::Hook;
 pub use self::drain::{Drain, Until};
 pub use self::hazard::Hazard;
+pub use self::notify::Notify;
+pub use self::probe::{Probe, ProbeLayer};
 pub use self::settings::{Layer, Settings, Source};
 
 /// A project, as its files, the environment and the flags want it.
@@ -24,6 +28,12 @@ pub use self::settings::{Layer, Settings, Source};
 pub struct Model {
     pub project: String,
     pub services: BTreeMap<String, Service>,
+    /// What the file says of traffic that watches a rollout.
+    pub probe: ProbeLayer,
+    /// What is told of a rollout's end.
+    pub notify: Option<Notify>,
+    /// Some of them are only there because the command line names them; no enabled profile has them.
+    pub by_name: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +55,8 @@ pub struct Service {
     /// Services that reach it by a `links` name, although it has no alias that means all its containers.
     pub linked_by: Vec<String>,
     pub hooks: Hooks,
+    /// As its containers will carry them, beside those of Compose and of the image.
+    pub labels: BTreeMap<String, String>,
     /// Another service waits for this one to finish (`service_completed_successfully`).
     pub one_shot: bool,
     /// Has configs or secrets that Compose copies into a container when it starts it
@@ -57,6 +69,12 @@ pub struct Service {
     /// What `docker stop` gives a new container before it kills; the image may not know better.
     pub grace: Duration,
     pub settings: Settings,
+}
+
+impl Service {
+    pub fn has_post_start(&self) -> bool {
+        !self.hooks.post_start.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,7 +120,12 @@ impl Model {
         if let Some((name, n)) = overrides.scale.iter().find(|(name, _)| !file.services.contains_key(*name)) {
             bail!("no such service: {name} (in --scale {name}={n})");
         }
-        let top = Layer::from_x_zdd(file.x_zdd.as_ref().unwrap_or(&serde_yaml::Value::Null), &["x-zdd"])?;
+        let null = serde_yaml::Value::Null;
+        let x_zdd = file.x_zdd.as_ref().unwrap_or(&null);
+        let top = Layer::from_x_zdd(x_zdd, &["x-zdd"])?;
+        let of_file = |key: &str| x_zdd.get(key).unwrap_or(&null);
+        let probe = ProbeLayer::from_yaml(of_file("probe"), &["x-zdd", "probe"])?;
+        let notify = Notify::from_yaml(of_file("notify"), &["x-zdd", "notify"])?;
         let mut services = BTreeMap::new();
         for (name, raw) in &file.services {
             let hash = hashes.get(name).cloned();
@@ -110,7 +133,15 @@ impl Model {
                 .with_context(|| format!("\"docker compose config --hash\" does not name service {name}"))?;
             services.insert(name.clone(), service(name, raw, &file, hash, &top, overrides)?);
         }
-        Ok(Model { project: file.name, services })
+        Ok(Model { project: file.name, services, probe, notify, by_name: false })
+    }
+
+    /// The name of the project of a resolved file.
+    ///
+    /// # Errors
+    /// Text that is not a resolved compose file.
+    pub fn project_name(yaml: &str) -> Result<String> {
+        Ok(parse(yaml)?.name)
     }
 
     /// The services that a resolved file has.
@@ -119,6 +150,22 @@ impl Model {
     /// Text that is not a resolved compose file.
     pub fn service_names(yaml: &str) -> Result<Vec<String>> {
         Ok(parse(yaml)?.services.into_keys().collect())
+    }
+
+    /// Takes over how to roll from another file of the project: settings, probe, notification, and the hooks of
+    /// what leaves. Whether two generations may run side by side is a matter of the definition, and stays.
+    pub fn take_manners(&mut self, other: Model) {
+        for (name, theirs) in other.services {
+            let Some(mine) = self.services.get_mut(&name) else { continue };
+            let strategy = mine.settings.strategy;
+            let source = mine.settings.sources.get("strategy").copied();
+            mine.settings = theirs.settings;
+            mine.settings.strategy = strategy;
+            mine.settings.sources.extend(source.map(|source| ("strategy", source)));
+            mine.hooks.pre_stop = theirs.hooks.pre_stop;
+        }
+        self.probe = other.probe;
+        self.notify = other.notify;
     }
 
     /// Every service with its wanted count, as `--scale` takes them.
@@ -174,6 +221,7 @@ fn service(
         hazards: hazard::hazards(name, raw, &file.services, replicas),
         linked_by: linked_by(name, raw, file),
         hooks: hooks(raw),
+        labels: raw.labels.iter().map(|(key, value)| (key.clone(), compose::undollar(value))).collect(),
         one_shot: is_awaited_to_end(name, file),
         injected_files: has_injected_files(raw, file),
         provider: raw.provider.is_some(),
@@ -196,16 +244,17 @@ fn settings(name: &str, raw: &compose::Service, top: &Layer, overrides: &Overrid
     ]))
 }
 
-/// `deploy.restart_policy` wins over `restart`; its delay and window are ignored (Compose 5.6.1).
+/// `deploy.restart_policy` wins over `restart`, also where it names no condition, which is no policy; its delay and
+/// window are ignored (Compose 5.6.1, tried).
 fn restart(raw: &compose::Service) -> String {
     let policy = raw.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
     let word = match policy {
         None => raw.restart.clone().unwrap_or_default(),
         Some(policy) => match (policy.condition.as_str(), policy.max_attempts) {
-            ("none", _) => String::new(),
+            ("none", _) => "no".to_owned(),
+            ("any", _) => "always".to_owned(),
             ("on-failure", Some(n)) => format!("on-failure:{n}"),
-            ("on-failure", None) => "on-failure".to_owned(),
-            _ => "always".to_owned(),
+            (as_the_engine_has_it, _) => as_the_engine_has_it.to_owned(),
         },
     };
     if word.is_empty() { "no".to_owned() } else { word }

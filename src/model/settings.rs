@@ -198,6 +198,9 @@ const KEYS: &[&str] = &[
     "drain_timeout",
 ];
 
+/// What `x-zdd` has beside these at the top of the file.
+const TOP_KEYS: &[&str] = &["probe", "notify"];
+
 /// The keys of `deploy.update_config` that Compose itself accepts; it validates their form, not their range.
 const UPDATE_CONFIG_KEYS: &[&str] =
     &["parallelism", "delay", "order", "failure_action", "max_failure_ratio", "monitor"];
@@ -230,7 +233,7 @@ impl Layer {
             if keys.contains(&key) {
                 layer.set(key, value, &here)?;
             } else if strict && !key.starts_with("x-") {
-                return Err(bad(&here, &format!("unknown key; known are {}", keys.join(", "))));
+                not_of_the_file(key, &here, keys)?;
             }
         }
         Ok(layer)
@@ -252,6 +255,19 @@ impl Layer {
             _ => unreachable!("{key} is not in the list of keys"),
         }
         Ok(())
+    }
+}
+
+/// A key that no service has: right at the top of the file alone, where others read it.
+fn not_of_the_file(key: &str, path: &[&str], keys: &[&str]) -> Result<(), BadSetting> {
+    let at_top = path.len() == 2;
+    match TOP_KEYS.contains(&key) {
+        true if at_top => Ok(()),
+        true => Err(bad(path, "holds for the whole file; write it in the x-zdd at the top of the file")),
+        false => {
+            let known: Vec<_> = keys.iter().chain(TOP_KEYS.iter().filter(|_| at_top)).copied().collect();
+            Err(bad(path, &format!("unknown key; known are {}", known.join(", "))))
+        }
     }
 }
 

@@ -4,11 +4,15 @@
 //! `rollout` carries out.
 
 mod drain;
+mod order;
+mod program;
 mod service;
 mod steps;
 mod text;
+mod traefik;
+mod unhealthy;
 
-pub use drain::Means;
+pub use drain::{Means, PRE_STOP_LABEL};
 pub use text::Verbose;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,15 +21,15 @@ use serde::Serialize;
 
 use crate::{
     event::{ContainerRef, PlannedService, Verdict},
-    model::{Model, Settings},
-    observed::Container,
+    model::{Hazard, Model, Service, Settings},
+    observed::{Container, State},
 };
 
 /// What is there, read once.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     pub containers: Vec<Container>,
-    /// Image reference → ID of the local image behind it; absent when there is none.
+    /// Service → ID of the local image that counts as its own; absent when there is none.
     pub images: BTreeMap<String, String>,
     /// Service → names of its containers that Compose itself would replace or remove. Only for services whose hash
     /// cannot be compared, because the label carries another one than `config --hash` prints.
@@ -51,7 +55,7 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     pub project: String,
-    /// In dependency order.
+    /// Each behind those that must be done before it.
     pub services: Vec<ServicePlan>,
     /// Containers of services that no file names any more; removed only on request.
     pub orphans: Vec<ContainerRef>,
@@ -61,6 +65,8 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServicePlan {
     pub service: String,
+    /// The user wants it up to date; else it is only here because another one depends on it.
+    pub asked: bool,
     pub verdict: Verdict,
     /// Why this verdict, in words.
     pub reason: String,
@@ -202,20 +208,29 @@ impl ServicePlan {
 /// nobody asked for its update. Without names every service of the model is brought up to date.
 pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
     let scope = Scope::of(model, request);
+    // Nobody asked for a change of what is only depended on; a job among them has run.
+    let unforced = Request { force: false, ..request.clone() };
     let mut services = Vec::new();
     for name in model.dependency_order().iter().filter(|name| scope.all.contains(*name)) {
         let service = &model.services[name];
         let mine: Vec<_> = observed.containers.iter().filter(|c| c.service == *name).collect();
+        let asked = scope.asked.contains(name);
+        let request = if asked { request } else { &unforced };
         let situation = service::Situation::new(service, &mine, observed, request);
-        let mut plan = match scope.asked.contains(name) {
+        let mut plan = match asked {
             true => service::plan(service, &situation, request),
             false => service::plan_dependency(service, &situation, request),
         };
+        plan.notes.extend(service::anonymous_volume_note(&mine, &plan.steps));
         let (means, note) = drain::choose(name, &service.settings.drain, observed);
         if plan.steps.iter().any(|step| matches!(step, Step::Drain { .. })) {
             plan.notes.extend(note);
         }
+        plan.notes.extend(left_behind(service, &plan, &scope, observed));
         plan.means = means;
+        plan.asked = scope.asked.contains(name);
+        let notes = drain::notes(service, &plan, observed);
+        plan.notes.extend(notes);
         plan.after = service
             .depends_on
             .iter()
@@ -226,10 +241,28 @@ pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
     }
     Plan {
         project: model.project.clone(),
-        services,
+        services: order::after_proxies(model, observed, services),
         orphans: orphans(model, observed, request),
         remove_orphans: request.remove_orphans,
     }
+}
+
+/// Services that live in containers of this one, and would stay with the old ones because nobody named them.
+fn left_behind(service: &Service, plan: &ServicePlan, scope: &Scope, observed: &Observed) -> Vec<String> {
+    let replaces = |step: &Step| matches!(step, Step::Recreate { .. } | Step::Stop { .. });
+    let runs =
+        |name: &String| observed.containers.iter().any(|c| c.service == *name && c.state == State::Running);
+    let sharers = service.hazards.iter().filter_map(|hazard| match hazard {
+        Hazard::NamespaceSharedBy { service, key } => Some((service, key)),
+        _ => None,
+    });
+    let left = sharers.filter(|(name, _)| !scope.all.contains(*name) && runs(name));
+    let note = |(name, key): (&String, &&str)| {
+        format!(
+            "\"{name}\" lives in its container ({key}) and is not named: it would stay with the old one; name it too"
+        )
+    };
+    if plan.steps.iter().any(replaces) { left.map(note).collect() } else { vec![] }
 }
 
 struct Scope {
@@ -246,6 +279,11 @@ impl Scope {
         let asked = request.services.iter().cloned().collect();
         Scope { asked, all: reach(model, &request.services, request.no_deps).into_iter().collect() }
     }
+}
+
+/// In what the running containers of a service differ from what is wanted: `image`, `configuration`.
+pub fn differences(service: &Service, mine: &[&Container], observed: &Observed) -> Vec<&'static str> {
+    service::Situation::new(service, mine, observed, &Request::default()).differences
 }
 
 /// The named services and, unless `no_deps`, all that they depend on. A dependency that is not required may be in

@@ -1,5 +1,7 @@
 //! The verdict of one service.
 
+use std::collections::BTreeSet;
+
 use super::{
     Observed, Refusal, Request, ServicePlan, Step,
     steps::{self, Stock},
@@ -7,7 +9,7 @@ use super::{
 use crate::{
     event::Verdict,
     model::{
-        Service,
+        Hazard, Service,
         settings::{Order, Strategy},
     },
     observed::{Container, State},
@@ -31,7 +33,7 @@ pub struct Situation<'a> {
 
 impl<'a> Situation<'a> {
     pub fn new(service: &Service, mine: &[&'a Container], observed: &Observed, request: &Request) -> Self {
-        let image = observed.images.get(&service.image);
+        let image = observed.images.get(&service.name);
         let outdated = observed.outdated.get(&service.name);
         let same_config = |c: &Container| match outdated {
             _ if c.config_hash == service.hash => true,
@@ -90,7 +92,7 @@ pub fn plan(service: &Service, now: &Situation, request: &Request) -> ServicePla
     if now.running() == 0 && service.replicas > 0 {
         return create(service, now, request, "nothing of it runs");
     }
-    if now.stale.is_empty() {
+    if now.stale.is_empty() || service.replicas == 0 {
         return plan_count(service, now);
     }
     plan_change(service, now, request)
@@ -145,6 +147,7 @@ fn job(service: &Service, now: &Situation, request: &Request) -> Vec<Step> {
 /// Nothing to do, but what others may wait for is not there yet: a job that runs, a replica that still boots.
 fn awaited(service: &Service, now: &Situation, reason: &str) -> ServicePlan {
     let mut plan = nothing(service, reason);
+    plan.notes.extend(sick_note(service, now, &[]));
     let booting = |c: &&&Container| service.one_shot || c.is_starting();
     let open: Vec<_> = now.fresh.iter().filter(booting).copied().collect();
     if !open.is_empty() {
@@ -154,7 +157,7 @@ fn awaited(service: &Service, now: &Situation, reason: &str) -> ServicePlan {
 }
 
 fn plan_count(service: &Service, now: &Situation) -> ServicePlan {
-    let (running, wanted) = (now.fresh.len(), service.replicas as usize);
+    let (running, wanted) = (now.running(), service.replicas as usize);
     if running == wanted && now.down.is_empty() {
         let pending = "unchanged so far; its image may change when it is built or pulled";
         return awaited(service, now, if now.image_pending { pending } else { "as wanted" });
@@ -165,6 +168,7 @@ fn plan_count(service: &Service, now: &Situation) -> ServicePlan {
     };
     let mut plan = verdict(service, Verdict::Scale, &reason);
     plan.steps = steps::rolling(service, &Stock::of(now));
+    plan.notes.extend(sick_note(service, now, &plan.steps));
     plan
 }
 
@@ -176,15 +180,17 @@ fn plan_change(service: &Service, now: &Situation, request: &Request) -> Service
         Strategy::Auto => service.hazards.is_empty(),
     };
     let starts = (now.fresh.len() as u32) < service.replicas;
+    if let Some(hazard) = service.hazards.iter().find(|hazard| rolls && starts && forbids(hazard, service)) {
+        return blocked(service, rolling_refusal(hazard));
+    }
     if rolls && starts && service.injected_files && service.settings.order == Order::StopFirst {
         return blocked(service, stop_first_refusal());
     }
-    if rolls || service.replicas == 0 {
+    if rolls {
         let mut plan = verdict(service, Verdict::Roll, &reason);
         plan.steps = steps::rolling(service, &Stock::of(now));
         plan.notes.extend(service.linked_by.iter().map(|other| link_note(service, other)));
         plan.notes.extend(one_batch_note(service));
-        plan.notes.extend(anonymous_volume_note(now));
         return plan;
     }
     let mut plan = verdict(service, Verdict::Recreate, &reason);
@@ -243,12 +249,31 @@ fn impossible(service: &Service, now: &Situation) -> Option<Refusal> {
             remedy: format!("type \"docker unpause {0}\" or \"docker rm -f {0}\"", paused.name),
         });
     }
-    let too_many =
-        |hazard: &&crate::model::Hazard| hazard.limit().is_some_and(|n| service.replicas > n.max(1));
+    let too_many = |hazard: &&Hazard| hazard.limit().is_some_and(|n| service.replicas > n.max(1));
     service.hazards.iter().find(too_many).map(|hazard| Refusal {
         problem: format!("{hazard}, so {} replicas cannot run", service.replicas),
         ..hazard_refusal(hazard)
     })
+}
+
+/// Whether one batch more than the wanted count is too many for it, whatever the user says: a stopped container
+/// gives back its port and its address, but not its name.
+fn forbids(hazard: &Hazard, service: &Service) -> bool {
+    let batch = match service.settings.parallelism {
+        0 => service.replicas,
+        n => n.min(service.replicas),
+    };
+    let stays = service.settings.order == Order::StartFirst || matches!(hazard, Hazard::ContainerName(_));
+    stays && hazard.limit().is_some_and(|room| room < service.replicas + batch)
+}
+
+fn rolling_refusal(hazard: &Hazard) -> Refusal {
+    let refusal = hazard_refusal(hazard);
+    Refusal {
+        problem: format!("strategy is rolling, but {}", refusal.problem),
+        remedy: format!("{}, or write \"x-zdd: {{strategy: recreate}}\"", refusal.remedy),
+        ..refusal
+    }
 }
 
 fn stop_first_refusal() -> Refusal {
@@ -262,6 +287,7 @@ fn stop_first_refusal() -> Refusal {
 fn verdict(service: &Service, verdict: Verdict, reason: &str) -> ServicePlan {
     ServicePlan {
         service: service.name.clone(),
+        asked: true,
         verdict,
         reason: reason.to_owned(),
         replicas: service.replicas,
@@ -285,7 +311,7 @@ fn blocked(service: &Service, refusal: Refusal) -> ServicePlan {
     plan
 }
 
-fn hazard_refusal(hazard: &crate::model::Hazard) -> Refusal {
+fn hazard_refusal(hazard: &Hazard) -> Refusal {
     Refusal { key: Some(hazard.key()), problem: hazard.to_string(), remedy: hazard.remedy() }
 }
 
@@ -304,14 +330,44 @@ fn link_note(service: &Service, other: &str) -> String {
     )
 }
 
-/// A rolled replica starts with new anonymous volumes (Compose 5.6.1; a recreated one would inherit them).
-fn anonymous_volume_note(now: &Situation) -> Option<String> {
-    let mut places: Vec<_> =
-        now.stale.iter().flat_map(|c| &c.anonymous_volumes).map(String::as_str).collect();
-    places.sort_unstable();
-    places.dedup();
-    (!places.is_empty()).then(|| {
-        format!("what it wrote to {} is gone with the old container: an anonymous volume is not handed on; give it a name", places.join(", "))
+/// What does not work in the wanted version would not work in a new container either, but the user should know.
+fn sick_note(service: &Service, now: &Situation, steps: &[Step]) -> Option<String> {
+    let stops = |c: &Container| {
+        steps
+            .iter()
+            .any(|step| matches!(step, Step::Stop { containers, .. } if containers.contains(&c.reference())))
+    };
+    let sick = now.fresh.iter().filter(|c| (c.is_unhealthy() || c.state == State::Restarting) && !stops(c));
+    let word = |c: &&&Container| if c.is_unhealthy() { "is unhealthy" } else { "keeps restarting" };
+    let told: Vec<_> = sick.map(|c| format!("{} {}", c.name, word(&c))).collect();
+    (!told.is_empty()).then(|| {
+        format!(
+            "{}, but of the wanted version, so nothing is done; \"docker zdd up --force-recreate {}\" replaces it",
+            told.join(", "),
+            service.name
+        )
+    })
+}
+
+/// A rolled replica starts with new anonymous volumes (Compose 5.6.1; a recreated one would inherit them), and those of
+/// a removed one go with it.
+pub fn anonymous_volume_note(mine: &[&Container], steps: &[Step]) -> Option<String> {
+    let goes = |c: &Container| {
+        steps.iter().any(|step| match step {
+            Step::Clear { containers } | Step::Remove { containers } => containers.contains(&c.reference()),
+            _ => false,
+        })
+    };
+    let wrote = |c: &&&Container| !c.anonymous_volumes.is_empty() && c.state != State::Created;
+    let losers: Vec<_> = mine.iter().filter(wrote).filter(|c| goes(c)).collect();
+    let places: BTreeSet<_> = losers.iter().flat_map(|c| &c.anonymous_volumes).map(String::as_str).collect();
+    let names: Vec<_> = losers.iter().map(|c| c.name.as_str()).collect();
+    (!losers.is_empty()).then(|| {
+        format!(
+            "what it wrote to {} is gone with {}: an anonymous volume is not handed on; give it a name",
+            Vec::from_iter(places).join(", "),
+            names.join(", ")
+        )
     })
 }
 

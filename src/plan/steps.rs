@@ -153,7 +153,7 @@ impl<'a> Builder<'a> {
         }
         if self.service.settings.order == Order::StopFirst {
             self.gate_unproven(number);
-            let going = if last { self.all_old() } else { self.take_old(size) };
+            let going = if last { self.all_old() } else { self.make_room(size) };
             self.retire(number, going);
             self.start(number, size);
         } else {
@@ -200,9 +200,13 @@ impl<'a> Builder<'a> {
         going
     }
 
-    fn take_old(&mut self, size: usize) -> Vec<ContainerRef> {
+    /// So many that no more than the wanted count run when so many more are started. Where a broken-off rollout has
+    /// stopped some, there is room already, and those that still serve are all that serve.
+    fn make_room(&mut self, size: usize) -> Vec<ContainerRef> {
+        let running = self.fresh.len() + self.started + self.stale.len() + self.useless.len();
+        let surplus = (running + size).saturating_sub(self.wanted);
         let mut going = std::mem::take(&mut self.useless);
-        let more = size.saturating_sub(going.len()).min(self.stale.len());
+        let more = surplus.saturating_sub(going.len()).min(self.stale.len());
         going.extend(self.stale.drain(..more));
         going
     }
@@ -219,7 +223,8 @@ impl<'a> Builder<'a> {
 
     fn settle(&mut self, going: &[ContainerRef]) {
         let settle = self.service.settings.settle;
-        if !going.is_empty() && !settle.is_zero() && self.started > 0 {
+        let gated = matches!(self.steps.last(), Some(Step::Gate { .. }));
+        if !going.is_empty() && !settle.is_zero() && gated {
             self.steps.push(Step::Settle { seconds: settle.as_secs_f64() });
         }
     }

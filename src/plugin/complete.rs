@@ -9,30 +9,33 @@ use super::flags_in;
 
 // Directives for the shell. Source: cobra's ShellCompDirective.
 const FILES: u8 = 0;
+/// More is to come: no blank behind the word.
+const NO_SPACE: u8 = 2;
 const NO_FILES: u8 = 4;
 const FILE_ENDINGS: u8 = 8;
 const DIRECTORIES: u8 = 16;
 
 /// A word that would fit, and what it means.
-type Candidate = (String, String);
+pub type Candidate = (String, String);
+
+/// What only the project knows; each is asked when one may stand there.
+pub struct Project<'a> {
+    pub services: &'a dyn Fn() -> Vec<String>,
+    /// The numbers of the revisions, each with what it was.
+    pub revisions: &'a dyn Fn() -> Vec<Candidate>,
+}
 
 /// What docker hands to the shell: a candidate a line, then a line that says what else the shell may offer.
 ///
-/// `words` stand behind the plugin's name; the last is the one being completed and may be empty. `services` is asked
-/// for the project's services when one may stand there. `descriptions` is false when the user has set
+/// `words` stand behind the plugin's name; the last is the one being completed and may be empty. `descriptions` is false when the user has set
 /// `DOCKER_CLI_DISABLE_COMPLETION_DESCRIPTION`.
-pub fn complete(
-    root: &Command,
-    words: &[OsString],
-    services: &dyn Fn() -> Vec<String>,
-    descriptions: bool,
-) -> String {
+pub fn complete(root: &Command, words: &[OsString], project: &Project, descriptions: bool) -> String {
     let (last, before) = match words.split_last() {
         Some((last, before)) => (last.to_string_lossy(), before),
         None => ("".into(), words),
     };
     let (candidates, directive) = match Place::after(root, before) {
-        Some(place) => place.candidates(&last, services),
+        Some(place) => place.candidates(&last, project),
         None => (Vec::new(), NO_FILES),
     };
     let mut answer = String::new();
@@ -52,14 +55,18 @@ struct Place<'a> {
     /// Behind a `--` nothing is a flag.
     dashes: bool,
     given: Vec<&'a Arg>,
+    /// The flags that have a value, and it.
+    values: Vec<(&'a Arg, OsString)>,
 }
 
 impl<'a> Place<'a> {
     /// `None` behind a command that does not exist.
     fn after(root: &'a Command, words: &[OsString]) -> Option<Place<'a>> {
-        let mut place = Place { command: root, value_of: None, dashes: false, given: Vec::new() };
+        let mut place =
+            Place { command: root, value_of: None, dashes: false, given: Vec::new(), values: Vec::new() };
         for word in words {
-            if place.value_of.take().is_some() {
+            if let Some(arg) = place.value_of.take() {
+                place.values.push((arg, word.clone()));
                 continue;
             }
             place.step(word)?;
@@ -73,6 +80,9 @@ impl<'a> Place<'a> {
         }
         if let Some(typed) = flags_in(self.command, word) {
             self.given.extend(typed.flags.iter().map(|(arg, _)| *arg));
+            let valued =
+                typed.flags.into_iter().filter_map(|(arg, value)| Some((arg, OsString::from(value?))));
+            self.values.extend(valued);
             self.value_of = self.given.last().copied().filter(|_| typed.takes_next);
         } else if self.command.has_subcommands() {
             self.command = self.command.find_subcommand(word)?;
@@ -82,17 +92,17 @@ impl<'a> Place<'a> {
         Some(())
     }
 
-    fn candidates(&self, last: &str, services: &dyn Fn() -> Vec<String>) -> (Vec<Candidate>, u8) {
+    fn candidates(&self, last: &str, project: &Project) -> (Vec<Candidate>, u8) {
         if let Some(arg) = self.value_of {
-            return values(arg, last);
+            return values(arg, last, project);
         }
         let mut typed = flags_in(self.command, OsStr::new(last));
         match typed.as_mut().and_then(|typed| typed.flags.pop()) {
-            _ if self.dashes => (self.operands(last, services), NO_FILES),
-            Some((arg, Some(value))) => values(arg, &value),
+            _ if self.dashes => (self.operands(last, project), NO_FILES),
+            Some((arg, Some(value))) => values(arg, &value, project),
             _ if last.starts_with('-') => (self.flags(last), NO_FILES),
             _ if self.command.has_subcommands() => (self.commands(last), NO_FILES),
-            _ => (self.operands(last, services), NO_FILES),
+            _ => (self.operands(last, project), NO_FILES),
         }
     }
 
@@ -117,29 +127,61 @@ impl<'a> Place<'a> {
         named.collect()
     }
 
-    fn operands(&self, last: &str, services: &dyn Fn() -> Vec<String>) -> Vec<Candidate> {
-        if self.command.get_positionals().next().is_none() {
-            return Vec::new();
+    fn operands(&self, last: &str, project: &Project) -> Vec<Candidate> {
+        match self.command.get_positionals().next() {
+            None => Vec::new(),
+            Some(arg) if arg.get_id() == "revision" => fitting((project.revisions)(), last),
+            Some(_) => bare((project.services)(), last),
         }
-        bare(services(), last)
     }
 }
 
 /// A flag's values. Its hint stands for what the shell knows better: a Compose file, any file, a directory.
-fn values(arg: &Arg, last: &str) -> (Vec<Candidate>, u8) {
+fn values(arg: &Arg, last: &str, project: &Project) -> (Vec<Candidate>, u8) {
+    if arg.get_id() == "scale" {
+        return scales(last, project.services);
+    }
     let choices = arg.get_possible_values();
     let choices = choices.iter().map(|value| value.get_name().to_owned());
     match arg.get_value_hint() {
         ValueHint::FilePath => (bare(["yaml".into(), "yml".into()], ""), FILE_ENDINGS),
         ValueHint::AnyPath => (Vec::new(), FILES),
         ValueHint::DirPath => (Vec::new(), DIRECTORIES),
+        _ if arg.get_id() == "to" => (fitting((project.revisions)(), last), NO_FILES),
         _ => (bare(choices, last), NO_FILES),
     }
 }
 
+/// `web=`, and then a number that only the user knows.
+fn scales(last: &str, services: &dyn Fn() -> Vec<String>) -> (Vec<Candidate>, u8) {
+    match last.contains('=') {
+        true => (Vec::new(), NO_FILES),
+        false => (bare(services().into_iter().map(|service| service + "="), last), NO_FILES | NO_SPACE),
+    }
+}
+
+/// The flags among `words` by which Compose finds the project, so that its services can be asked for. A file on
+/// standard input cannot be read here.
+pub fn project_flags(root: &Command, words: &[OsString]) -> Vec<OsString> {
+    let before = words.split_last().map_or(words, |(_, before)| before);
+    let values = Place::after(root, before).map(|place| place.values).unwrap_or_default();
+    let mut flags = Vec::new();
+    for (arg, value) in values {
+        let long = arg.get_long().unwrap_or_default();
+        let finds = ["file", "project-name", "profile", "env-file", "project-directory"].contains(&long);
+        if finds && value != "-" {
+            flags.extend([OsString::from(format!("--{long}")), value]);
+        }
+    }
+    flags
+}
+
 fn bare(words: impl IntoIterator<Item = String>, last: &str) -> Vec<Candidate> {
-    let fitting = words.into_iter().filter(|word| word.starts_with(last));
-    fitting.map(|word| (word, String::new())).collect()
+    fitting(words.into_iter().map(|word| (word, String::new())), last)
+}
+
+fn fitting(candidates: impl IntoIterator<Item = Candidate>, last: &str) -> Vec<Candidate> {
+    candidates.into_iter().filter(|(word, _)| word.starts_with(last)).collect()
 }
 
 fn text(styled: Option<&StyledStr>) -> String {
@@ -159,7 +201,10 @@ mod tests {
 
     fn completion(line: &str) -> String {
         let services = || vec!["web".to_owned(), "api".to_owned()];
-        complete(&cli::command(), &words(line), &services, true)
+        let revisions =
+            || vec![("12".to_owned(), "up".to_owned()), ("2".to_owned(), "rollback to 1".to_owned())];
+        let project = Project { services: &services, revisions: &revisions };
+        complete(&cli::command(), &words(line), &project, true)
     }
 
     #[test]
@@ -187,6 +232,19 @@ mod tests {
             ("up --build --bu", ":4\n"),
             ("up --detac", ":4\n"),
             ("up --dry", "--dry-run\tPrint the plan and change nothing\n:4\n"),
+            ("up --scale ''", "web=\napi=\n:6\n"),
+            ("up --scale=w", "web=\n:6\n"),
+            ("up --scale web=", ":4\n"),
+            ("up --pull ''", "always\nmissing\nnever\n:4\n"),
+            ("status w", "web\n:4\n"),
+            ("status --format ''", "table\njson\n:4\n"),
+            ("status --w", "--watch\tShow it again whenever something changed, until Ctrl-C\n:4\n"),
+            ("doctor ''", ":4\n"),
+            ("doctor --format j", "json\n:4\n"),
+            ("rollback --to ''", "12\tup\n2\trollback to 1\n:4\n"),
+            ("rollback --to=1", "12\tup\n:4\n"),
+            ("rollback ''", "web\napi\n:4\n"),
+            ("diff 2", "2\trollback to 1\n:4\n"),
             ("version ''", ":4\n"),
             ("version --format ''", "pretty\njson\n:4\n"),
         ] {
@@ -198,8 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn the_project_is_the_one_that_was_typed() {
+        for (line, flags) in [
+            ("up ''", ""),
+            ("-f a.yaml --profile=x up -pshop --build ''", "--file a.yaml --profile x --project-name shop"),
+            ("-f - up --scale web=2 --env-file e ''", "--env-file e"),
+            ("up --project-directory d", ""),
+            ("nonsense -f a.yaml ''", ""),
+        ] {
+            assert_eq!(project_flags(&cli::command(), &words(line)), words(flags), "{line}");
+        }
+    }
+
+    #[test]
     fn completes_without_descriptions() {
-        let none = || Vec::new();
+        let none = Project { services: &Vec::new, revisions: &Vec::new };
         let bare = |line| complete(&cli::command(), &words(line), &none, false);
         assert_eq!(bare("u"), "up\n:4\n");
         assert_eq!(bare("up ''"), ":4\n");

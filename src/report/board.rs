@@ -20,6 +20,8 @@ pub struct Board {
     unchanged: Vec<String>,
     services: Vec<ServiceRow>,
     summary: Summary,
+    /// What the probe does, or the last failure that it saw.
+    probe: Option<(Mark, String)>,
     interrupts: u8,
 }
 
@@ -92,7 +94,15 @@ impl Images {
 impl Board {
     pub fn new(look: Look) -> Board {
         let summary = Summary::default();
-        Board { look, images: vec![], unchanged: vec![], services: vec![], summary, interrupts: 0 }
+        Board {
+            look,
+            images: vec![],
+            unchanged: vec![],
+            services: vec![],
+            summary,
+            probe: None,
+            interrupts: 0,
+        }
     }
 
     pub fn resize(&mut self, columns: usize, rows: usize) {
@@ -114,6 +124,13 @@ impl Board {
             Event::Hook { service, container, hook, error: Some(error) } => {
                 return self.warning(Some(service), &words::hook(hook, container.as_ref(), Some(error)));
             }
+            Event::ProbeBegin { url, rate, max_failures } => {
+                self.probe = Some((Mark::Good, words::probe(url, *rate, *max_failures)));
+            }
+            Event::ProbeFailure { error, failures } => {
+                self.probe = Some((Mark::Bad, words::probe_failure(error, *failures)));
+            }
+            Event::ProbeEnd { .. } => self.probe = None,
             Event::Interrupt { count } => self.interrupts = *count,
             Event::Refused { service, failure, .. } => {
                 self.row(service, at).apply(at, event);
@@ -123,6 +140,7 @@ impl Board {
             | Event::Batch { service, .. }
             | Event::Container { service, .. }
             | Event::Settling { service, .. }
+            | Event::Observing { service, .. }
             | Event::HookBegin { service, .. }
             | Event::Hook { service, .. }
             | Event::ServiceEnd { service, .. } => self.row(service, at).apply(at, event),
@@ -192,6 +210,9 @@ impl Board {
         lines.extend(self.ended_lines(&ended, room));
         lines.extend(self.active_lines(&active, self.room().saturating_sub(lines.len()), now));
         self.shorten(&mut lines);
+        if let Some((mark, text)) = &self.probe {
+            lines.push(mark.show(&self.look).and(Paint::Plain, text).fit("", &self.look));
+        }
         if self.interrupts > 0 {
             let line = Mark::Attention.show(&self.look);
             lines.push(line.and(Paint::Yellow, words::interrupt(self.interrupts)).fit("", &self.look));

@@ -3,21 +3,28 @@
 //! `words` says it, `board` and `summary` lay it out (all three pure), `plain`, `quiet`, `json` and `tty` write it.
 
 mod board;
+pub mod doctor;
 #[cfg(test)]
 mod fixture;
+mod hub;
 mod json;
+mod page;
 mod plain;
 mod quiet;
 mod row;
+pub mod status;
 mod summary;
 mod text;
 mod timeline;
+mod traffic;
 mod tty;
 mod words;
 
 use std::io::{self, Write};
 
 use crate::event::Sink;
+pub use hub::Hub;
+pub use page::Page;
 
 /// How a run reports, as `--progress` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

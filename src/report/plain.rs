@@ -77,6 +77,11 @@ impl<W> State<W> {
             Event::Warning { service, message } => {
                 self.about(service.as_deref().unwrap_or(""), format!("warning: {}", clean(message)))
             }
+            Event::ProbeBegin { url, rate, max_failures } => vec![words::probe(url, *rate, *max_failures)],
+            Event::ProbeFailure { error, failures } => vec![words::probe_failure(error, *failures)],
+            Event::ProbeEnd { requests, failures, slowest, .. } => {
+                vec![words::probed(*requests, *failures, *slowest)]
+            }
             Event::Interrupt { count } => vec![words::interrupt(*count).to_owned()],
             Event::Container { service, container, phase, .. } => self
                 .container(service, container, phase)
@@ -100,6 +105,7 @@ impl<W> State<W> {
                 self.about(service, format!("batch {number} of {of}: start {start}, retire {retire}"))
             }
             Event::Settling { service, time } => self.about(service, words::settling(*time)),
+            Event::Observing { service, time } => self.about(service, words::observing(*time)),
             Event::HookBegin { service, container, hook } => {
                 self.about(service, words::hook_begins(hook, container.as_ref()))
             }

@@ -58,7 +58,7 @@ impl ServiceRow {
     }
 
     pub fn ended_well(&self) -> bool {
-        self.end.as_ref().is_some_and(|end| matches!(end.outcome, Outcome::Done | Outcome::Unchanged))
+        self.end.as_ref().is_some_and(|end| end.outcome.is_good())
     }
 
     /// None once it has ended: then its line names those that serve.
@@ -80,6 +80,7 @@ impl ServiceRow {
                 self.container(at, container, *generation, phase)
             }
             Event::Settling { time, .. } => self.doing = words::settling(*time),
+            Event::Observing { time, .. } => self.doing = words::observing(*time),
             Event::Hook { container, hook, error, .. } => {
                 self.doing = words::hook(hook, container.as_ref(), error.as_deref());
             }
@@ -209,7 +210,11 @@ impl ContainerRow {
         match phase {
             // One wait for the eye: it began with the start.
             Phase::Waiting { health, .. } => self.health = health.clone(),
-            Phase::Ready | Phase::Failed { .. } | Phase::Restored | Phase::Stopped { .. } => {
+            Phase::Ready
+            | Phase::Finished
+            | Phase::Failed { .. }
+            | Phase::Restored
+            | Phase::Stopped { .. } => {
                 self.took = Some(at.saturating_sub(self.since));
             }
             Phase::Removed => {}
@@ -237,7 +242,7 @@ impl ContainerRow {
 
     fn mark(&self, now: Duration) -> Mark {
         match self.phase {
-            Phase::Ready | Phase::Restored => Mark::Good,
+            Phase::Ready | Phase::Finished | Phase::Restored => Mark::Good,
             Phase::Failed { .. } => Mark::Bad,
             Phase::Stopped { .. } | Phase::Removed => Mark::Idle,
             _ => Mark::Busy(now),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Look;
 use super::text::{Line, Paint, clock, columns};
 use super::timeline::Timeline;
+use super::traffic::Traffic;
 use crate::event::{Event, Phase};
 
 /// The parts of a run that take time, in the order they are told.
@@ -42,6 +43,7 @@ pub struct Summary {
     open: BTreeMap<(Part, String), Duration>,
     spans: Vec<(Part, Duration, Duration)>,
     total: Option<Duration>,
+    traffic: Option<Traffic>,
 }
 
 impl Summary {
@@ -64,6 +66,7 @@ impl Summary {
                 self.open(Part::Undo, service, at);
             }
             Event::ServiceEnd { service, .. } => self.close_all(service, at),
+            Event::ProbeEnd { .. } => self.traffic = Traffic::of(event),
             Event::End { took, .. } => self.end(at, *took),
             _ => {}
         }
@@ -76,7 +79,7 @@ impl Summary {
                 self.close(Part::Start, service, at);
                 self.open(Part::Health, id, at);
             }
-            Phase::Ready | Phase::Failed { .. } => self.close(Part::Health, id, at),
+            Phase::Ready | Phase::Finished | Phase::Failed { .. } => self.close(Part::Health, id, at),
             Phase::Draining { .. } => self.open(Part::Drain, id, at),
             Phase::Drained { .. } => self.close(Part::Drain, id, at),
             Phase::Stopping { .. } => {
@@ -122,14 +125,24 @@ impl Summary {
         let mut lines = self.timeline.lines(look);
         if !lines.is_empty() {
             lines.extend(self.totals(look));
+            lines.extend(self.traffic.iter().flat_map(Traffic::table));
         }
         lines
     }
 
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// What took how long.
+    pub fn parts(&self) -> Vec<(&'static str, Duration)> {
+        Part::ALL.iter().filter_map(|(part, name)| Some((*name, self.took(*part)?))).collect()
+    }
+
     /// `start 0.4s, health 1.6s, stop 0.3s, total 2.4s`; on a narrow terminal more than one line.
     fn totals(&self, look: &Look) -> Vec<Line> {
-        let told = |&(part, name): &(Part, &str)| Some(format!("{name} {}", clock(self.took(part)?)));
-        let mut words: Vec<String> = Part::ALL.iter().filter_map(told).collect();
+        let parts = self.parts().into_iter();
+        let mut words: Vec<String> = parts.map(|(name, time)| format!("{name} {}", clock(time))).collect();
         words.extend(self.total.map(|total| format!("total {}", clock(total))));
         wrap(&words, columns(look) - 1).into_iter().map(|line| Line::of(Paint::Plain, line)).collect()
     }
@@ -167,7 +180,7 @@ fn wrap(words: &[String], columns: usize) -> Vec<String> {
 mod tests {
     use super::super::fixture::{self, Run, begin, done, end, look, ms, new, old, stopping};
     use super::*;
-    use crate::event::Outcome;
+    use crate::event::{Failure, Outcome};
 
     fn drawn(run: &Run, look: &Look) -> String {
         let mut summary = Summary::default();
@@ -210,6 +223,19 @@ mod tests {
             (900_000, end(0, "Done.", None, 900_000)),
         ];
         assert!(drawn(&run, &look(60)).contains("app-1  ▓··"));
+    }
+
+    #[test]
+    fn a_drain_that_was_broken_off_ends_when_the_new_version_is_refused() {
+        let failure =
+            Failure { reason: "too much".to_owned(), container: None, health_output: None, log_tail: vec![] };
+        let run = vec![
+            (0, old("app-1", Phase::Draining { how: "HAProxy".to_owned() })),
+            (500, Event::Refused { service: "app".to_owned(), failure, undo: true }),
+            (1_000, done("app", Outcome::RolledBack, &["app-1"], 1_000)),
+        ];
+        let bar = format!("  app-1  {}{}\n", "▒".repeat(25), "█".repeat(25));
+        assert!(drawn(&run, &look(60)).contains(&bar), "{}", drawn(&run, &look(60)));
     }
 
     #[test]

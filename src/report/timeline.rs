@@ -1,21 +1,25 @@
 //! The life of every container of a run as one bar of text each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Look;
 use super::text::{self, Line, Paint, clock, columns, cut_front, pad};
+use super::traffic::Traffic;
 use super::words::count;
 use crate::event::{ContainerRef, Event, Generation, Phase};
 
 /// Bars per service; a fleet of fifty tells no more than its first ones.
 const MOST_BARS: usize = 12;
+/// The name of the row below the bars.
+const PROBE: &str = "probe";
 /// Narrower bars show nothing.
 const NARROWEST: usize = 40;
 
 /// What a container is doing. When several fall into one column, the greatest is shown: a short stop in a
 /// long run must not vanish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
+pub enum State {
     Absent,
     Serving,
     Starting,
@@ -39,6 +43,10 @@ impl State {
         }
     }
 
+    pub fn word(self) -> &'static str {
+        self.look().3
+    }
+
     fn glyph(self, look: &Look) -> char {
         let (unicode, ascii, ..) = self.look();
         if look.unicode { unicode } else { ascii }
@@ -51,7 +59,7 @@ impl State {
             Phase::Failed { .. } => State::Failed,
             Phase::Draining { .. } | Phase::Drained { .. } => State::Draining,
             Phase::Stopping { .. } => State::Stopping,
-            Phase::Stopped { .. } | Phase::Removed => State::Absent,
+            Phase::Finished | Phase::Stopped { .. } | Phase::Removed => State::Absent,
             Phase::Waiting { .. } => return None,
         })
     }
@@ -82,10 +90,24 @@ impl Life {
         seen.map(|((_, state), _)| *state).max().unwrap_or(State::Absent)
     }
 
+    fn bars(&self, end: Duration) -> Bars {
+        let ends = self.marks.iter().skip(1).map(|mark| mark.0).chain([end]);
+        let spans = self.marks.iter().zip(ends).map(|((since, state), until)| (*since, until, *state));
+        let spans: Vec<_> = spans.filter(|span| span.0 < span.1).collect();
+        let runs = spans.chunk_by(|a, b| a.2 == b.2).map(|run| (run[0].0, run[run.len() - 1].1, run[0].2));
+        Bars { name: self.container.name.clone(), spans: runs.collect() }
+    }
+
     /// Old ones first, then as people count: app-9 before app-10.
     fn rank(&self) -> (bool, usize, &str) {
         (self.generation == Generation::New, self.container.name.len(), &self.container.name)
     }
+}
+
+/// A container's states over time, for a picture.
+pub struct Bars {
+    pub name: String,
+    pub spans: Vec<(Duration, Duration, State)>,
 }
 
 /// The lives of all containers that the run touched, or that served beside them.
@@ -94,6 +116,9 @@ pub struct Timeline {
     /// In the order they began.
     services: Vec<String>,
     lives: Vec<Life>,
+    traffic: Option<Traffic>,
+    /// When the new version of a service was refused.
+    refused: BTreeMap<String, Duration>,
     begun: Option<Duration>,
     end: Duration,
 }
@@ -109,7 +134,10 @@ impl Timeline {
             }
             Event::ServiceEnd { service, serving, .. } if self.touched(service) => {
                 serving.iter().flatten().for_each(|container| self.untouched(service, container));
+                serving.iter().flatten().for_each(|container| self.spared(service, container, at));
             }
+            Event::Refused { service, .. } => drop(self.refused.insert(service.clone(), at)),
+            Event::ProbeEnd { .. } => self.traffic = Traffic::of(event),
             _ => {}
         }
     }
@@ -152,6 +180,14 @@ impl Timeline {
         }
     }
 
+    /// Its drain was broken off: it serves since the new version was refused.
+    fn spared(&mut self, service: &str, container: &ContainerRef, at: Duration) {
+        let since = self.refused.get(service).copied().unwrap_or(at);
+        let draining = |life: &&mut Life| life.marks.last().is_some_and(|mark| mark.1 == State::Draining);
+        let life = self.lives.iter_mut().find(|life| life.container.id == container.id);
+        life.filter(draining).into_iter().for_each(|life| life.marks.push((since, State::Serving)));
+    }
+
     fn begin(
         &mut self,
         service: &str,
@@ -177,14 +213,45 @@ impl Timeline {
         let touched = self.services.iter().filter(|service| self.touched(service));
         let bars = touched.flat_map(|service| self.bars(service, &axis, look));
         let mut lines: Vec<Line> = bars.collect();
+        lines.extend(self.traffic.as_ref().map(|traffic| axis.traffic(traffic, look)));
         lines.push(self.legend(&axis, look));
+        lines.extend(self.traffic.as_ref().map(|traffic| traffic.legend(look).indented(axis.names + 2)));
         lines
+    }
+
+    /// From the first service to the last event; `None` when no container was touched.
+    pub fn span(&self) -> Option<(Duration, Duration)> {
+        self.begun.filter(|_| !self.lives.is_empty()).map(|begun| (begun, self.end))
+    }
+
+    /// Each service with the bars of its containers, and how many more there are.
+    pub fn bars_of_services(&self) -> Vec<(&str, Vec<Bars>, usize)> {
+        let touched = self.services.iter().map(|service| (service.as_str(), self.lives_of(service)));
+        let shown = touched.filter(|(_, lives)| !lives.is_empty()).map(|(service, lives)| {
+            let bars = lives.iter().take(MOST_BARS).map(|life| life.bars(self.end));
+            (service, bars.collect(), lives.len().saturating_sub(MOST_BARS))
+        });
+        shown.collect()
+    }
+
+    fn lives_of(&self, service: &str) -> Vec<&Life> {
+        let lives = self.lives.iter().filter(|life| life.service == service);
+        let mut lives: Vec<_> = lives.filter(|l| l.marks.iter().any(|m| m.1 != State::Absent)).collect();
+        lives.sort_by_key(|life| life.rank());
+        lives
+    }
+
+    /// Those that occur.
+    pub fn states(&self) -> Vec<State> {
+        let used = |state: &State| self.lives.iter().any(|l| l.marks.iter().any(|m| m.1 == *state));
+        State::ALL.into_iter().filter(|state| *state != State::Absent).filter(used).collect()
     }
 
     fn names(&self) -> usize {
         let containers = self.lives.iter().map(|l| text::width(&l.container.name) + 2);
         let services = self.services.iter().filter(|s| self.touched(s)).map(|s| text::width(s));
-        containers.chain(services).max().unwrap_or(0)
+        let probe = self.traffic.as_ref().map(|_| PROBE.len());
+        containers.chain(services).chain(probe).max().unwrap_or(0)
     }
 
     fn bars(&self, service: &str, axis: &Axis, look: &Look) -> Vec<Line> {
@@ -202,9 +269,7 @@ impl Timeline {
 
     /// Names the characters that occur.
     fn legend(&self, axis: &Axis, look: &Look) -> Line {
-        let used = |state: &State| self.lives.iter().any(|l| l.marks.iter().any(|m| m.1 == *state));
-        let named = State::ALL.into_iter().filter(|s| *s != State::Absent).filter(used);
-        let legend = named.fold(Line::default(), |line, state| {
+        let legend = self.states().into_iter().fold(Line::default(), |line, state| {
             let (_, _, paint, word) = state.look();
             let gap = if line.width() == 0 { "" } else { "  " };
             line.and(paint, format!("{gap}{}", state.glyph(look))).and(Paint::Dim, format!(" {word}"))
@@ -250,6 +315,12 @@ impl Axis {
         let (from, to) = (clock(self.from), clock(self.to));
         let gap = " ".repeat(self.bars.saturating_sub(from.len() + to.len()));
         Line::of(Paint::Bold, name).and(Paint::Dim, format!("{from}{gap}{to}"))
+    }
+
+    fn traffic(&self, traffic: &Traffic, look: &Look) -> Line {
+        let start = Line::of(Paint::Bold, pad(PROBE, self.names + 2));
+        let columns = (0..self.bars).map(|i| traffic.column(self.at(i), self.at(i + 1), look));
+        columns.fold(start, |line, (paint, glyph)| line.and(paint, glyph))
     }
 
     fn bar(&self, life: &Life, look: &Look) -> Line {

@@ -38,7 +38,8 @@ pub fn phase(phase: &Phase, health: &str) -> String {
         Phase::Waiting { health, deadline, .. } => countdown(health, *deadline),
         Phase::Ready if health == UNCHECKED => "ready".to_owned(),
         Phase::Ready => "healthy".to_owned(),
-        Phase::Failed { reason } => clean(reason),
+        Phase::Finished => "finished".to_owned(),
+        Phase::Failed { reason } => clean_lines(reason).join("; "),
         Phase::Draining { how } => noted("draining", how),
         Phase::Drained { note } => noted("drained", note.as_deref().unwrap_or("")),
         Phase::Stopping { grace } => format!("stopping (grace {})", show(*grace)),
@@ -121,6 +122,33 @@ pub fn settling(time: Duration) -> String {
     format!("settling for {}", clock(time))
 }
 
+/// `watching the new version for 3.0s`.
+pub fn observing(time: Duration) -> String {
+    format!("watching the new version for {}", clock(time))
+}
+
+/// `probing http://127.0.0.1:8080/, 20 requests a second, at most 2 may fail`.
+pub fn probe(url: &str, rate: u32, max_failures: Option<u32>) -> String {
+    let limit = match max_failures {
+        None => String::new(),
+        Some(0) => ", none may fail".to_owned(),
+        Some(n) => format!(", at most {n} may fail"),
+    };
+    format!("probing {}, {} a second{limit}", clean(url), count(rate as usize, "request"))
+}
+
+/// `probe: status 500 (failure 2)`.
+pub fn probe_failure(error: &str, failures: u64) -> String {
+    format!("probe: {} (failure {failures})", clean(error))
+}
+
+/// `probe: 112 requests, none failed, slowest 41ms`.
+pub fn probed(requests: u64, failures: u64, slowest: Duration) -> String {
+    let failed = if failures == 0 { "none".to_owned() } else { failures.to_string() };
+    let slowest = super::traffic::time(slowest);
+    format!("probe: {}, {failed} failed, slowest {slowest}", count(requests as usize, "request"))
+}
+
 /// `pre_stop hook of app-1 done`; a failed hook's output may have several lines, the first says it.
 pub fn hook_begins(name: &str, container: Option<&ContainerRef>) -> String {
     let of = container.map(|c| format!(" of {}", c.name)).unwrap_or_default();
@@ -137,11 +165,7 @@ pub fn hook(name: &str, container: Option<&ContainerRef>, error: Option<&str>) -
 
 /// `app-4 exited with code 3`.
 pub fn failure(failure: &Failure) -> String {
-    let reason = clean(&failure.reason);
-    match &failure.container {
-        Some(container) => format!("{} {reason}", container.name),
-        None => reason,
-    }
+    clean(&failure.sentence())
 }
 
 /// What an operator needs to see below it: the last probe's output, then the log as `docker compose logs` shows it.

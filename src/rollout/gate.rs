@@ -7,9 +7,10 @@ use std::{
 
 use super::service::{Halt, Run, ids};
 use crate::{
+    docker::CallError,
     event::{ContainerRef, Failure, Generation, Phase},
     health::{Gate, Judgement, Why},
-    model::settings::FailureAction,
+    model::settings::{FailureAction, Order},
     observed::{Container, HealthStatus, State},
 };
 
@@ -18,9 +19,12 @@ const SAFETY_LOOK: Duration = Duration::from_secs(5);
 /// The log lines of a failed container that a person needs to see first.
 const LOG_LINES: usize = 20;
 
+/// A container, why it is not to be trusted, and what was seen of it.
+pub(super) type Fallen = (ContainerRef, Why, Option<Container>);
+
 /// One look at a set of containers.
 struct Look {
-    failed: Vec<(ContainerRef, Why, Option<Container>)>,
+    failed: Vec<Fallen>,
     /// Until when to sleep at the longest; `None`: all passed.
     wait: Option<Duration>,
 }
@@ -41,14 +45,24 @@ impl Run<'_> {
                 }
             }
         }
-        self.join_proxy(&watched);
+        self.join_proxy(&watched, Generation::New);
+        self.note_resumed(also)?;
         self.proven = Some(Instant::now());
         if let Some(since) = self.down_since
             && self.crew.docker.inspect(&ids(&watched))?.iter().any(|reading| reading.health.is_some())
         {
             self.downtime = Some(since.elapsed());
         }
-        watched.iter().for_each(|container| self.tell(container, Generation::New, Phase::Ready));
+        let passed = if self.service.one_shot { Phase::Finished } else { Phase::Ready };
+        watched.iter().for_each(|container| self.tell(container, Generation::New, passed.clone()));
+        Ok(())
+    }
+
+    fn note_resumed(&mut self, also: &[ContainerRef]) -> Result<(), Halt> {
+        if !also.is_empty() {
+            let readings = self.again(|| self.crew.docker.inspect(&ids(also)))?;
+            self.resumed.extend(readings.iter().map(|c| (c.reference(), c.restart_count)));
+        }
         Ok(())
     }
 
@@ -63,6 +77,7 @@ impl Run<'_> {
             if self.crew.interrupt.requested() {
                 return Err(Halt::Interrupted);
             }
+            self.heed_alarm()?;
             self.crew.bell.wait(heard, SAFETY_LOOK);
         }
     }
@@ -88,7 +103,7 @@ impl Run<'_> {
         let mut pasts = Pasts::new();
         loop {
             let heard = self.crew.bell.heard();
-            let readings = self.crew.docker.inspect(&ids(watched))?;
+            let readings = self.again(|| self.crew.docker.inspect(&ids(watched)))?;
             self.note_pasts(&readings, &mut pasts);
             self.tell_waiting(&readings, generation, gate, since, &mut told);
             let look = look(watched, &readings, gate, &pasts, since.elapsed());
@@ -96,8 +111,11 @@ impl Run<'_> {
                 return Ok(Some(self.describe(container, &why, reading.as_ref(), generation)));
             }
             let Some(wait) = look.wait else { return Ok(None) };
-            if generation == Generation::New && self.crew.interrupt.requested() {
-                return Err(Halt::Interrupted);
+            if generation == Generation::New {
+                if self.crew.interrupt.requested() {
+                    return Err(Halt::Interrupted);
+                }
+                self.heed_alarm()?;
             }
             self.crew.bell.wait(heard, wait.min(SAFETY_LOOK));
         }
@@ -166,33 +184,51 @@ impl Run<'_> {
             self.forgiven.push(container.clone());
             return Ok(container);
         }
-        if settings.failure_action != FailureAction::Continue || self.down_since.is_some() {
+        if settings.failure_action != FailureAction::Continue || !self.has_a_stand_in(&container) {
             return Err(Halt::Failed(failure));
         }
         self.refused(&failure, false);
         self.warn("failure_action is continue: one old container stays in its place");
         self.discard(std::slice::from_ref(&container)).map_err(Halt::from)?;
+        self.started.values_mut().for_each(|started| started.retain(|other| *other != container));
         self.lost += 1;
         self.keep += 1;
         Ok(container)
     }
 
+    /// Whether an old container runs that can stay in this one's place, and this run has made this one.
+    fn has_a_stand_in(&self, container: &ContainerRef) -> bool {
+        self.service.settings.order == Order::StartFirst
+            && self.down_since.is_none()
+            && !self.revived.contains(container)
+            && self.started.values().flatten().any(|started| started == container)
+    }
+
     /// Time has passed since the gate: a new container may have died meanwhile, and then the old ones stay.
-    pub(super) fn prove_again(&mut self) -> Result<(), Halt> {
+    pub(super) fn prove_again(&self) -> Result<(), Halt> {
         const FRESH: Duration = Duration::from_millis(500);
         if self.proven.is_none_or(|at| at.elapsed() < FRESH) {
             return Ok(());
         }
-        let new: Vec<_> = self.all_started().into_iter().filter(|c| !self.forgiven.contains(c)).collect();
-        let gate = Gate { monitor: Duration::ZERO, ..self.gate() };
-        let readings = self.crew.docker.inspect(&ids(&new))?;
-        let look = look(&new, &readings, &gate, &Pasts::new(), Duration::ZERO);
-        match look.failed.into_iter().next() {
+        match self.fallen()? {
             Some((container, why, reading)) => {
                 Err(Halt::Failed(self.describe(container, &why, reading.as_ref(), Generation::New)))
             }
             None => Ok(()),
         }
+    }
+
+    /// One that the gate has let pass, and that would not pass now.
+    pub(super) fn fallen(&self) -> Result<Option<Fallen>, CallError> {
+        let mut new = self.all_started();
+        new.extend(self.resumed.keys().cloned());
+        new.retain(|container| !self.forgiven.contains(container));
+        let pasts =
+            self.resumed.iter().map(|(container, restarts)| (container.id.clone(), *restarts)).collect();
+        let gate = Gate { monitor: Duration::ZERO, ..self.gate() };
+        let readings = self.crew.docker.inspect(&ids(&new))?;
+        let look = look(&new, &readings, &gate, &pasts, Duration::ZERO);
+        Ok(look.failed.into_iter().next())
     }
 }
 

@@ -3,10 +3,16 @@
 
 mod drain;
 mod gate;
+mod heal;
+mod join;
+mod proxies;
 mod retire;
 mod service;
 mod start;
 mod undo;
+mod watching;
+
+pub use heal::heal;
 
 use std::{
     collections::BTreeMap,
@@ -17,11 +23,12 @@ use std::{
 
 use crate::{
     docker::Docker,
-    event::{ContainerRef, Event, Failure, Outcome, Sink},
+    event::{ContainerRef, Event, Failure, Generation, Outcome, Phase, Sink},
     interrupt::Interrupt,
     model::{Model, Service},
     observed::Container,
     plan::{Plan, ServicePlan},
+    probe::Watch,
     wake::Bell,
 };
 
@@ -34,8 +41,12 @@ pub struct Crew<'a> {
     pub bell: Arc<Bell>,
     pub sink: &'a dyn Sink,
     pub began: Instant,
+    /// What the probe sees.
+    pub watch: Watch,
     /// Container ID → the container before anything was touched.
     pub before: BTreeMap<String, Container>,
+    /// Service → the ID of its image that the plan rests on.
+    pub images: &'a BTreeMap<String, String>,
     /// `docker stop --time` in seconds, when the user gave one; negative for no limit.
     pub stop_timeout: Option<i64>,
     /// Two `docker compose up` of one project at once trip over each other's networks and names
@@ -55,6 +66,10 @@ pub struct ServiceResult {
     pub failure: Option<Failure>,
     /// From the stop of the old to the readiness of the new, for a service that was recreated.
     pub downtime: Option<Duration>,
+    /// One-offs of `pre_start` hooks that still run.
+    pub hooks_left: Vec<ContainerRef>,
+    /// Whether it was changed under way, and what it runs now is not what was planned.
+    pub deviates: bool,
 }
 
 impl Crew<'_> {
@@ -64,6 +79,16 @@ impl Crew<'_> {
 
     fn service(&self, name: &str) -> &Service {
         &self.model.services[name]
+    }
+
+    fn tell_orphan(&self, orphan: &ContainerRef, phase: Phase) {
+        let service = self.before.get(&orphan.id).map(|container| container.service.clone());
+        self.emit(Event::Container {
+            service: service.unwrap_or_default(),
+            container: orphan.clone(),
+            generation: Generation::Old,
+            phase,
+        });
     }
 
     fn compose_turn(&self) -> MutexGuard<'_, ()> {
@@ -93,8 +118,7 @@ impl Board {
         loop {
             let heard = self.bell.heard();
             let outcomes = self.outcomes();
-            let good = |outcome: &Outcome| matches!(outcome, Outcome::Done | Outcome::Unchanged);
-            if interrupt.requested() || !outcomes.values().all(good) {
+            if interrupt.requested() || !outcomes.values().all(|outcome| outcome.is_good()) {
                 return false;
             }
             if after.iter().all(|name| outcomes.contains_key(name)) {
@@ -139,25 +163,31 @@ fn simple(plan: &ServicePlan, outcome: Outcome) -> ServiceResult {
         left: vec![],
         failure: None,
         downtime: None,
+        hooks_left: vec![],
+        deviates: false,
     }
 }
 
 /// Stops and removes containers of services that no file names any more, after everything else went well.
 pub fn remove_orphans(crew: &Crew, orphans: &[ContainerRef], results: &[ServiceResult]) {
-    let well = results.iter().all(|r| matches!(r.outcome, Outcome::Done | Outcome::Unchanged));
+    let well = results.iter().all(|r| r.outcome.is_good());
     if orphans.is_empty() || !well || crew.interrupt.requested() {
         return;
     }
     let ids: Vec<_> = orphans.iter().map(|orphan| orphan.id.clone()).collect();
     let longest = orphans.iter().filter_map(|orphan| Some(crew.before.get(&orphan.id)?.grace)).max();
+    let grace = longest.unwrap_or_default();
+    orphans.iter().for_each(|orphan| crew.tell_orphan(orphan, Phase::Stopping { grace }));
     let removed = crew
         .docker
-        .stop(&ids, crew.stop_timeout, longest.unwrap_or_default())
-        .and_then(|()| crew.docker.remove(&ids));
-    let names: Vec<_> = orphans.iter().map(|orphan| orphan.name.as_str()).collect();
-    let message = match removed {
-        Ok(()) => format!("removed orphans: {}", names.join(", ")),
-        Err(error) => format!("orphans could not be removed: {error}"),
-    };
-    crew.emit(Event::Warning { service: None, message });
+        .stop(&ids, crew.stop_timeout, grace)
+        .or_else(retire::tolerate_missing)
+        .and_then(|()| crew.docker.remove(&ids).or_else(retire::tolerate_missing));
+    match removed {
+        Ok(()) => orphans.iter().for_each(|orphan| crew.tell_orphan(orphan, Phase::Removed)),
+        Err(error) => crew.emit(Event::Warning {
+            service: None,
+            message: format!("orphans could not be removed: {error}"),
+        }),
+    }
 }

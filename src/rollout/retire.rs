@@ -8,20 +8,24 @@ use crate::{
     event::{ContainerRef, Generation, Phase},
     model::Hook,
     observed::{Container, RestartPolicy, State},
-    plan::Means,
+    plan::{Means, PRE_STOP_LABEL},
 };
-
-/// Where users of docker-rollout write the command that lets a container drain.
-const PRE_STOP_LABEL: &str = "docker-rollout.pre-stop-hook";
 
 impl Run<'_> {
     /// Lets old containers finish: their `pre_stop` hooks run side by side.
     pub(super) fn drain(&mut self, batch: u32, containers: &[ContainerRef]) -> Result<(), Halt> {
-        self.stopped_batches.insert(batch);
         let containers = self.spared(containers).to_vec();
+        self.wait_for_another_server(&containers)?;
+        // Whoever is told to go cannot come back at once.
+        self.prove_again()?;
+        self.stopped_batches.insert(batch);
+        let told = containers.iter().filter(|c| !self.pre_stop_hooks(c).is_empty());
+        let told: Vec<_> = told.map(|c| c.id.clone()).collect();
+        self.told.extend(told);
+        self.drained.clone_from(&containers);
         thread::scope(|scope| {
             for container in &containers {
-                scope.spawn(|| self.pre_stop(container));
+                scope.spawn(|| self.pre_stop(container, Generation::Old));
             }
         });
         self.leave_proxy(&containers, Generation::Old);
@@ -31,21 +35,21 @@ impl Run<'_> {
     /// The file's hooks, then the one in the label that users of docker-rollout write.
     fn pre_stop_hooks(&self, container: &ContainerRef) -> Vec<Hook> {
         let mut hooks = self.service.hooks.pre_stop.clone();
-        let before = self.crew.before.get(&container.id);
-        hooks.extend(before.and_then(|c| c.label(PRE_STOP_LABEL)).map(|command| Hook {
-            command: ["sh", "-c", command].map(str::to_owned).into(),
+        let labels = self.crew.before.get(&container.id).map_or(&self.service.labels, |c| &c.labels);
+        hooks.extend(labels.get(PRE_STOP_LABEL).map(|command| Hook {
+            command: ["sh", "-c", command.as_str()].map(str::to_owned).into(),
             ..Hook::default()
         }));
         hooks
     }
 
     /// A failing hook is reported and does not keep the container: it is going anyway.
-    fn pre_stop(&self, container: &ContainerRef) {
+    fn pre_stop(&self, container: &ContainerRef, generation: Generation) {
         let hooks = self.pre_stop_hooks(container);
         if hooks.is_empty() {
             return;
         }
-        self.tell(container, Generation::Old, Phase::Draining { how: "pre_stop".to_owned() });
+        self.tell(container, generation, Phase::Draining { how: "pre_stop".to_owned() });
         let limit = self.service.settings.drain_timeout;
         for hook in &hooks {
             let run = || self.crew.docker.exec_hook(&container.id, hook, limit);
@@ -53,7 +57,7 @@ impl Run<'_> {
                 return;
             }
         }
-        self.tell(container, Generation::Old, Phase::Drained { note: None });
+        self.tell(container, generation, Phase::Drained { note: None });
     }
 
     /// One old container stays for each new one that was lost under `failure_action: continue`.
@@ -61,7 +65,7 @@ impl Run<'_> {
         &containers[..containers.len().saturating_sub(self.keep)]
     }
 
-    pub(super) fn stop_old(&mut self, containers: &[ContainerRef]) -> Result<(), Halt> {
+    pub(super) fn stop_old(&mut self, batch: u32, containers: &[ContainerRef]) -> Result<(), Halt> {
         self.prove_again()?;
         let going = self.spared(containers).to_vec();
         self.kept.extend_from_slice(&containers[going.len()..]);
@@ -70,13 +74,18 @@ impl Run<'_> {
         let retired: Vec<_> = going
             .iter()
             .map(|container| Retired {
+                batch,
                 container: container.clone(),
                 restart: policy(container).unwrap_or(RestartPolicy { name: "no".to_owned(), max_retries: 0 }),
             })
             .collect();
         // Remembered before it happens: an undo must know of a stop that failed half way.
         self.retired.extend(retired);
-        self.stop(&going, Generation::Old)?;
+        self.drained.clear();
+        if let Err(error) = self.stop(&going, Generation::Old) {
+            self.ending = going;
+            return Err(error.into());
+        }
         self.give_slots_back(true);
         Ok(())
     }
@@ -92,23 +101,35 @@ impl Run<'_> {
         let revived: Vec<_> = containers.iter().filter(|c| self.revives(c)).map(|c| c.id.clone()).collect();
         let grace = self.grace(containers);
         containers.iter().for_each(|c| self.tell(c, generation, Phase::Stopping { grace }));
-        if let Err(error) = docker.stop(&ids(containers), self.crew.stop_timeout, grace) {
-            tolerate_missing(error)?;
-        }
-        for gone in docker.inspect(&ids(containers))? {
-            if matches!(gone.state, State::Running | State::Restarting) {
-                return Err(still_running(&gone));
-            }
+        for gone in self.again(|| self.end(containers, grace))? {
             self.tell(&gone.reference(), generation, Phase::Stopped { exit_code: gone.exit_code });
         }
-        if let Err(error) = docker.set_restart(&revived, "no") {
-            tolerate_missing(error)?;
+        match docker.set_restart(&revived, "no").or_else(tolerate_missing) {
+            Err(error) if !error.is_interrupted() => {
+                self.warn(&format!("an engine restart would start the stopped containers again: {error}"));
+                Ok(())
+            }
+            result => result,
         }
-        Ok(())
+    }
+
+    /// A call that broke off may have told them to end: made again, it waits for that.
+    fn end(&self, containers: &[ContainerRef], grace: Duration) -> Result<Vec<Container>, CallError> {
+        let docker = self.crew.docker;
+        docker.stop(&ids(containers), self.crew.stop_timeout, grace).or_else(tolerate_missing)?;
+        let readings = docker.inspect(&ids(containers))?;
+        match readings.iter().find(|c| matches!(c.state, State::Running | State::Restarting)) {
+            Some(container) => Err(still_running(container)),
+            None => Ok(readings),
+        }
     }
 
     /// What this run itself started is removed right after its stop, so only old containers matter.
+    /// Those that Compose has revived were stopped with their policy before, and keep it.
     fn revives(&self, container: &ContainerRef) -> bool {
+        if self.revived.contains(container) {
+            return false;
+        }
         self.crew.before.get(&container.id).is_some_and(|before| before.restart.revives_stopped())
     }
 
@@ -148,18 +169,37 @@ impl Run<'_> {
         if containers.is_empty() {
             return Ok(());
         }
-        // A container may be in the proxy's pool before its gate has decided.
-        if self.plan.means != Means::Unhealthy {
-            self.leave_proxy(containers, Generation::New);
-        }
+        self.take_out(containers)?;
         self.stop(containers, Generation::New)?;
         self.give_slots_back(true);
-        self.remove_now(containers, Generation::New)
+        self.again(|| self.remove_now(containers, Generation::New))
+    }
+
+    /// New containers leave the proxy as old ones do: one may be in its pool before its gate has decided.
+    fn take_out(&mut self, containers: &[ContainerRef]) -> Result<(), CallError> {
+        if matches!(self.plan.means, Means::Haproxy { .. }) {
+            self.leave_proxy(containers, Generation::New);
+        }
+        if containers.iter().all(|c| self.pre_stop_hooks(c).is_empty()) {
+            return Ok(());
+        }
+        let readings = self.crew.docker.inspect(&ids(containers))?;
+        let healthy = readings.iter().filter(|c| c.health.is_some() && c.serves());
+        let healthy: Vec<_> = healthy.map(Container::reference).collect();
+        thread::scope(|scope| {
+            for container in &healthy {
+                scope.spawn(|| self.pre_stop(container, Generation::New));
+            }
+        });
+        if !matches!(self.plan.means, Means::Haproxy { .. }) {
+            self.leave_proxy(&healthy, Generation::New);
+        }
+        Ok(())
     }
 }
 
 /// Somebody removed a container by hand meanwhile: that is where it was going.
-fn tolerate_missing(error: CallError) -> Result<(), CallError> {
+pub(super) fn tolerate_missing(error: CallError) -> Result<(), CallError> {
     let missing = |line: &str| line.contains("No such container") || line.contains("is already in progress");
     match &error.problem {
         Problem::Failed { stderr, .. } if stderr.lines().all(missing) => Ok(()),

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Crew, ServiceResult, drain::Slot};
+use super::{Crew, ServiceResult, drain::Slot, proxies};
 use crate::{
     docker::CallError,
     event::{ContainerRef, Event, Failure, Generation, Outcome, Phase},
@@ -36,7 +36,9 @@ impl From<CallError> for Halt {
 }
 
 /// A stopped old container and the restart policy it had.
+#[derive(Clone)]
 pub(super) struct Retired {
+    pub batch: u32,
     pub container: ContainerRef,
     pub restart: RestartPolicy,
 }
@@ -51,6 +53,10 @@ pub(super) struct Run<'a> {
     /// The IDs that were there before the first of them.
     pub known: Option<BTreeSet<String>>,
     pub retired: Vec<Retired>,
+    /// Old containers that have left the proxy and are not stopped yet.
+    pub drained: Vec<ContainerRef>,
+    /// IDs of old containers that their `pre_stop` hook has told to go.
+    pub told: BTreeSet<String>,
     /// Stopped containers that Compose has started again: an undo stops them, and keeps them.
     pub revived: Vec<ContainerRef>,
     /// New containers that failed and were removed under `failure_action: continue`.
@@ -65,11 +71,32 @@ pub(super) struct Run<'a> {
     pub stopped_batches: BTreeSet<u32>,
     /// Slots of HAProxy that this run has set to drain.
     pub slots: Vec<Slot>,
+    /// The containers of HAProxy, as far as is known.
+    pub proxies: Vec<ContainerRef>,
+    /// ID of one of them → whether containers of the service were seen among its servers. They are not where the two
+    /// merely share a network.
+    pub has_ours: BTreeMap<String, bool>,
+    /// It was said that the HAProxy that is written has nothing to drain.
+    pub told_of_nothing: bool,
+    /// A proxy did not take in what the last gate let pass, or a backend of it would be empty without the old.
+    pub absent: bool,
+    /// Old containers whose stop broke off, so that they may end although they still run.
+    pub ending: Vec<ContainerRef>,
+    /// What earlier runs have started and this one's gates have let pass, each with its restarts until then.
+    pub resumed: BTreeMap<ContainerRef, u64>,
     /// When the gate last saw every new container ready.
     pub proven: Option<Instant>,
+    /// The old containers of a recreated service.
+    pub recreated: Vec<ContainerRef>,
+    /// Compose was given up while it recreated them, so it may have told them to stop, and they still run.
+    pub cut_off: bool,
     /// When Compose was told to stop the old containers of a recreated service.
     pub down_since: Option<Instant>,
     pub downtime: Option<Duration>,
+    /// One-offs of `pre_start` hooks that go on although nobody waits for them any more.
+    pub hooks_left: Vec<ContainerRef>,
+    /// It runs another definition or image than was planned.
+    pub deviates: bool,
 }
 
 /// Carries out one service's steps; on a failure, the way back.
@@ -77,7 +104,7 @@ pub(super) fn roll(crew: &Crew, plan: &ServicePlan) -> ServiceResult {
     let began = Instant::now();
     let mut run = Run::new(crew, plan);
     run.emit_begin();
-    run.heal_proxies();
+    run.follow_proxies();
     let (outcome, failure) = match run.steps() {
         Ok(()) if run.lost > 0 => (Outcome::Partial, None),
         Ok(()) => (Outcome::Done, None),
@@ -95,7 +122,16 @@ pub(super) fn roll(crew: &Crew, plan: &ServicePlan) -> ServiceResult {
         serving: serving.clone(),
         took: began.elapsed(),
     });
-    ServiceResult { service: plan.service.clone(), outcome, serving, left, failure, downtime: run.downtime }
+    ServiceResult {
+        service: plan.service.clone(),
+        outcome,
+        serving,
+        left,
+        failure,
+        downtime: run.downtime,
+        hooks_left: run.hooks_left,
+        deviates: run.deviates,
+    }
 }
 
 impl<'a> Run<'a> {
@@ -108,15 +144,27 @@ impl<'a> Run<'a> {
             known: None,
             revived: vec![],
             retired: vec![],
+            drained: vec![],
+            told: BTreeSet::new(),
             lost: 0,
             keep: 0,
             kept: vec![],
             forgiven: vec![],
             stopped_batches: BTreeSet::new(),
             slots: vec![],
+            proxies: proxies::planned(&plan.means).to_vec(),
+            has_ours: BTreeMap::new(),
+            told_of_nothing: false,
+            absent: false,
+            ending: vec![],
+            resumed: BTreeMap::new(),
             proven: None,
+            recreated: vec![],
+            cut_off: false,
             down_since: None,
             downtime: None,
+            hooks_left: vec![],
+            deviates: false,
         }
     }
 
@@ -127,9 +175,16 @@ impl<'a> Run<'a> {
             if self.crew.interrupt.requested() && !committed {
                 return Err(Halt::Interrupted);
             }
+            self.heed_alarm()?;
+            if matches!(step, Step::Remove { .. }) {
+                self.observe()?;
+            }
             self.step(step)?;
         }
-        Ok(())
+        match self.plan.steps.last() {
+            Some(Step::Remove { .. }) => Ok(()),
+            _ => self.observe(),
+        }
     }
 
     fn step(&mut self, step: &Step) -> Result<(), Halt> {
@@ -141,7 +196,7 @@ impl<'a> Run<'a> {
             Step::Gate { batch, also } => self.gate_batch(*batch, also),
             Step::Settle { seconds } => self.settle(Duration::from_secs_f64(*seconds)),
             Step::Drain { batch, containers } => self.drain(*batch, containers),
-            Step::Stop { containers, .. } => self.stop_old(containers),
+            Step::Stop { batch, containers } => self.stop_old(*batch, containers),
             Step::Remove { containers } => self.remove(containers),
             Step::Await { containers } => self.await_end(containers),
             Step::Revive { force, .. } => self.revive(*force),
@@ -162,6 +217,7 @@ impl<'a> Run<'a> {
             if self.crew.interrupt.requested() {
                 return Err(Halt::Interrupted);
             }
+            self.heed_alarm()?;
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
@@ -181,11 +237,16 @@ impl<'a> Run<'a> {
             return Outcome::Paused;
         }
         if recreated {
-            self.warn("Compose has removed the old container, so there is nothing to go back to");
-            return Outcome::UndoFailed;
+            return self.after_failed_recreate();
         }
-        match self.undo() {
-            Ok(()) => Outcome::RolledBack,
+        let undone = self.undo();
+        self.after_undo(undone, Outcome::RolledBack)
+    }
+
+    /// What the service has come to when the way back has ended.
+    pub(super) fn after_undo(&self, undone: Result<(), String>, well: Outcome) -> Outcome {
+        match undone {
+            Ok(()) => well,
             Err(reason) => {
                 self.warn(&format!("the undo failed: {reason}"));
                 Outcome::UndoFailed
@@ -193,14 +254,27 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What Compose has not come to remove serves again; more cannot be done.
+    fn after_failed_recreate(&mut self) -> Outcome {
+        match self.restart_recreated() {
+            Ok(true) => Outcome::RolledBack,
+            Ok(false) => {
+                self.warn("Compose has removed the old container, so there is nothing to go back to");
+                Outcome::UndoFailed
+            }
+            Err(reason) => self.after_undo(Err(reason), Outcome::RolledBack),
+        }
+    }
+
     /// The user interrupted twice: nothing more is done.
-    fn abandoned(&self) -> bool {
+    pub(super) fn abandoned(&self) -> bool {
         self.crew.interrupt.urgency() == Urgency::Twice
     }
 
     fn left(&self) -> Vec<ContainerRef> {
         let stopped = self.retired.iter().map(|retired| retired.container.clone());
-        self.all_started().into_iter().chain(stopped).collect()
+        let drained = self.drained.iter().cloned();
+        self.all_started().into_iter().chain(stopped).chain(drained).collect()
     }
 
     fn serving(&self) -> Option<Vec<ContainerRef>> {

@@ -29,7 +29,7 @@ pub fn lines(engine: &Path) -> Vec<String> {
 
 /// The calls in order, in a form that does not depend on luck: `docker events`, which runs beside them, is left out;
 /// the same look again and again, as events and time wake the program, is told once until containers change; the
-/// reads of Compose's configuration, which run side by side, are sorted. A failed call has its exit code, one that
+/// reads of Compose's configuration and version, which run side by side, are sorted; so are those of the lock and of the history. A failed call has its exit code, one that
 /// was killed says so.
 pub fn tell(entries: &[Entry]) -> Vec<String> {
     let mut ends: BTreeMap<u32, i32> = BTreeMap::new();
@@ -57,12 +57,17 @@ pub fn tell(entries: &[Entry]) -> Vec<String> {
         }
         told.push(line);
     }
-    let is_config = |line: &String| line.contains(" config");
+    let is_config = |line: &String| line.contains(" config") || line.contains("compose version");
     told.chunk_by_mut(|a, b| is_config(a) && is_config(b)).for_each(|run| {
         if is_config(&run[0]) {
             run.sort();
         }
     });
+    for i in 1..told.len() {
+        if told[i - 1].contains("docker volume ls") && told[i].contains("docker volume inspect") {
+            told.swap(i - 1, i);
+        }
+    }
     told
 }
 
@@ -74,11 +79,27 @@ fn is_listener(line: &str) -> bool {
     line.contains("docker events ") || line.contains(" events --format")
 }
 
-/// A call that changes nothing but perhaps the lock.
+/// A call that changes nothing but perhaps the lock or the history.
 pub fn is_read(line: &str) -> bool {
     let words: Vec<_> = line.split(' ').collect();
-    let reads = ["ps", "inspect", "image", "config", "version", "logs", "volume", "--dry-run"];
-    words.iter().any(|word| reads.contains(word)) || line.contains(" SCRIPT zdd show ")
+    let reads = [
+        "ps",
+        "inspect",
+        "image",
+        "config",
+        "version",
+        "info",
+        "logs",
+        "volume",
+        "--dry-run",
+        "tag",
+        "import",
+        "create",
+        "cp",
+    ];
+    words.iter().any(|word| reads.contains(word))
+        || line.contains(" SCRIPT zdd show ")
+        || line.contains(" holder")
 }
 
 /// The calls that still run although the program has ended. Being ended takes a moment.

@@ -4,6 +4,8 @@ use insta::assert_snapshot;
 
 use crate::{
     files::{HEALTHCHECK, bare, project, web},
+    history::revisions,
+    output::Output,
     scenario::{Scenario, new, old},
     world::{Deed, Reading},
 };
@@ -14,6 +16,144 @@ fn fail(stderr: &str) -> Deed {
 
 fn becomes(container: &str, reading: &str) -> Deed {
     Deed::Becomes(container.to_owned(), Reading::parse(reading))
+}
+
+/// Compose reads the file at each call, so an edit would mix versions.
+#[test]
+fn the_file_is_edited_between_two_batches() {
+    let scenario = Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2")]);
+    let scenario = scenario.when_nth(2, "compose up", Deed::Edited("web".to_owned()));
+    assert_snapshot!(scenario.run(&["up", "--parallelism", "1"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 2 replicas, in 2 batches
+    [TIME]  web  batch 1 of 2: start 1, retire 1
+    [TIME]  web  shop-web-3 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-3 healthy
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  batch 2 of 2: start 1, retire 1
+    [TIME]  web  new version refused: shop-web-4 has another definition than planned: the file, or what it reads, was changed meanwhile
+    [TIME]  web  shop-web-1 starting again
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-1 serves again
+    [TIME]  web  shop-web-3 stopping (grace 10s)
+    [TIME]  web  shop-web-4 stopping (grace 10s)
+    [TIME]  web  shop-web-3 stopped (exit code 0)
+    [TIME]  web  shop-web-4 stopped (exit code 0)
+    [TIME]  web  shop-web-3 removed
+    [TIME]  web  shop-web-4 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1, shop-web-2
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+      shop-web-3  [BAR]
+      shop-web-4  [BAR]
+                  ░ starting  █ serving  ▓ stopping
+    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-4 has another definition than planned: the file, or what it reads, was changed meanwhile); shop-web-1 and shop-web-2 serve now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose config
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=3 web
+    docker ps web
+    docker inspect web-3
+    docker stop web-1
+    docker inspect web-1
+    docker ps web
+    docker compose up --no-start --no-deps --no-recreate --scale web=4 web
+    docker ps web
+    docker inspect web-4
+    docker compose config --hash *
+    docker ps web
+    docker inspect web-3 web-4
+    docker start web-1
+    docker inspect web-1
+    docker stop web-3 web-4
+    docker inspect web-3 web-4
+    docker rm -v web-3 web-4
+    docker ps web
+    docker inspect web-1 web-2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    web-2 old healthy
+    at least: 2 of web
+    "#);
+}
+
+#[test]
+fn the_image_is_rebuilt_in_the_meantime() {
+    let scenario = Scenario::new(&web("")).with([old("web-1")]);
+    let scenario = scenario.when("compose up", Deed::Rebuilt("web".to_owned()));
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  new version refused: shop-web-2 has another image than planned: web was built, pulled or tagged meanwhile
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 0)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  █ serving  ▓ stopping
+    start [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-2 has another image than planned: web was built, pulled or tagged meanwhile); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose config
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker image inspect web
+    docker ps web
+    docker stop web-2
+    docker inspect web-2
+    docker rm -v web-2
+    docker ps web
+    docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    at least: 1 of web
+    "#);
 }
 
 #[test]
@@ -59,11 +199,11 @@ fn unhealthy() {
     web: the new version failed (shop-web-3 is unhealthy after 2 failed probes); shop-web-1 and shop-web-2 serve now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -79,6 +219,11 @@ fn unhealthy() {
     docker rm -v web-3 web-4
     docker ps web
     docker inspect web-1 web-2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -113,11 +258,11 @@ fn exits_at_once() {
     web: the new version failed (shop-web-2 exited with code 3); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -133,6 +278,11 @@ fn exits_at_once() {
     docker rm -v web-2
     docker ps web
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old running
@@ -172,11 +322,11 @@ fn exits_on_the_first_start() {
     web: the new version failed (shop-web-2 exited with code 1); nothing of it serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker ps web
@@ -189,6 +339,11 @@ fn exits_on_the_first_start() {
     docker inspect web-1 web-2
     docker rm -v web-1 web-2
     docker ps web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     at least: 0 of web
@@ -221,11 +376,11 @@ fn crash_loop() {
     web: the new version failed (shop-web-2 crashed and was restarted 2 times (last exit code 1)); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -241,6 +396,11 @@ fn crash_loop() {
     docker rm -v web-2
     docker ps web
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old running, restart always
@@ -301,11 +461,11 @@ fn runs_out_of_memory() {
     web: the new version failed (shop-web-2 ran out of memory and was killed (exit code 137)); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -321,6 +481,11 @@ fn runs_out_of_memory() {
     docker rm -v web-2
     docker ps web
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -354,11 +519,11 @@ fn not_healthy_in_time() {
     web: the new version failed (shop-web-2 was not healthy within 300ms); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -374,6 +539,11 @@ fn not_healthy_in_time() {
     docker rm -v web-2
     docker ps web
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -410,11 +580,11 @@ fn the_engine_cannot_start_it() {
     web: the new version failed ("docker -l error compose -p shop --ansi never --progress json up -d --no-deps --no-recreate --pull never --no-build --scale web=4 web" failed: Error response from daemon: driver failed programming external connectivity: Bind for 0.0.0.0:8080 failed: port is already allocated); shop-web-1 and shop-web-2 serve now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -429,6 +599,11 @@ fn the_engine_cannot_start_it() {
     docker rm -v web-3 web-4
     docker ps web
     docker inspect web-1 web-2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -466,11 +641,11 @@ fn compose_gives_up_half_way() {
     web: the new version failed ("docker -l error compose -p shop --ansi never --progress json up -d --no-deps --no-recreate --pull never --no-build --scale web=4 web" failed: context deadline exceeded); shop-web-1 and shop-web-2 serve now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -485,6 +660,11 @@ fn compose_gives_up_half_way() {
     docker rm -v web-3 web-4
     docker ps web
     docker inspect web-1 web-2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -538,11 +718,11 @@ fn the_second_batch_fails_and_the_first_comes_back() {
     web: the new version failed (shop-web-5 is unhealthy after 2 failed probes); shop-web-1, shop-web-2 and shop-web-3 serve now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -571,6 +751,11 @@ fn the_second_batch_fails_and_the_first_comes_back() {
     docker rm -v web-4 web-5
     docker ps web
     docker inspect web-1 web-2 web-3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy, restart always
@@ -617,11 +802,11 @@ fn the_way_back_fails_too() {
     web: the new version failed (shop-web-4 exited with code 1), and so did the way back; shop-web-2 and shop-web-3 serve now
     hint: look at "docker ps -a", then type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -646,6 +831,11 @@ fn the_way_back_fails_too() {
     docker logs --tail 20 web-1
     docker ps web
     docker inspect web-1 web-2 web-3 web-4
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old exited 1
@@ -683,11 +873,11 @@ fn action_pause_leaves_both() {
     web: paused, because the new version failed (shop-web-3 is unhealthy after 2 failed probes); shop-web-1 and shop-web-2 serve now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -699,6 +889,11 @@ fn action_pause_leaves_both() {
     docker logs --tail 20 web-3
     docker ps web
     docker inspect web-1 web-2 web-3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -706,6 +901,85 @@ fn action_pause_leaves_both() {
     web-3 new unhealthy
     at least: 2 of web
     "#);
+}
+
+/// Time passes between the gate and the stop, and the lost one is not looked for again.
+#[test]
+fn action_continue_with_a_long_drain() {
+    let file = web("scale: 2\nx-zdd: {failure_action: continue, drain: 1s}");
+    let scenario = Scenario::new(&file).with([old("web-1"), old("web-2")]);
+    let output = scenario.starts("web", "unhealthy").starts("web", "healthy").run(&["up"]);
+    assert!(output.stderr.contains("web  done in part"), "{output}");
+    assert!(
+        output.stderr.contains("web: part of the new version failed; shop-web-2 and shop-web-4 serve now"),
+        "{output}"
+    );
+}
+
+/// Under `order: stop-first` no old container runs that could stay in its place.
+#[test]
+fn action_continue_has_nobody_to_keep() {
+    let file = web("x-zdd: {failure_action: continue, order: stop-first}");
+    let output = Scenario::new(&file).with([old("web-1")]).starts("web", "unhealthy").run(&["up"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(!output.stderr.contains("stays in its place"), "{output}");
+    assert_eq!(output.containers(), "web-1 old healthy\nat least: 0 of web", "{output}");
+}
+
+/// What nobody has changed is not removed because it needs long to be ready.
+#[test]
+fn action_continue_removes_only_what_the_run_has_made() {
+    let file = web("scale: 2\nx-zdd: {failure_action: continue}");
+    let sick = Deed::Becomes("web-2".to_owned(), Reading::parse("unhealthy"));
+    let scenario = Scenario::new(&file).with([new("web-1"), new("web-2").is("starting")]);
+    let output = scenario.when_nth(2, "docker inspect", sick).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert_eq!(output.containers(), "web-1 new healthy\nweb-2 new unhealthy\nat least: 1 of web", "{output}");
+}
+
+/// The call broke off, and what it had told to end does so a while later: nothing is removed that serves before then.
+#[test]
+fn a_stop_that_breaks_off_is_waited_for() {
+    let scenario = Scenario::new(&web("")).with([old("web-1").restarts("healthy")]);
+    let scenario = scenario
+        .when("docker stop web-1", fail("error during connect: the connection was lost"))
+        .when_nth(2, "docker inspect web-1$", becomes("web-1", "exited 0"));
+    let output = scenario.run(&["up"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert_eq!(output.containers(), "web-1 old healthy\nat least: 1 of web", "{output}");
+    let deeds = output.deeds();
+    let place = |what: &str| deeds.iter().position(|call| call.starts_with(what)).expect(what);
+    assert!(place("docker start web-1") < place("docker stop web-2"), "{output}");
+}
+
+/// Somebody has removed one of the stopped ones meanwhile: the others serve again all the same.
+#[test]
+fn one_to_go_back_to_was_removed() {
+    let scenario = Scenario::new(&web("scale: 4\nrestart: always"));
+    let scenario = scenario.with((1..=4).map(|n| old(&format!("web-{n}")).policy("always")));
+    let scenario = ["healthy", "healthy", "unhealthy", "unhealthy"]
+        .into_iter()
+        .fold(scenario, |scenario, way| scenario.starts("web", way));
+    let scenario =
+        scenario.when_nth(1, "docker update --restart=always web-1", Deed::Vanishes("web-1".to_owned()));
+    let output = scenario.run(&["up", "--parallelism", "2"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(output.stderr.contains("shop-web-1 was removed by somebody and cannot serve again"), "{output}");
+    assert!(output.stderr.contains("shop-web-2, shop-web-3 and shop-web-4 serve now"), "{output}");
+}
+
+/// Started by a run that was killed, proven by this one, dead before the old one is stopped for it.
+#[test]
+fn one_of_an_earlier_run_dies_in_the_drain() {
+    let scenario = Scenario::new(&web("x-zdd: {drain: 1s}")).with([old("web-1"), new("web-2")]);
+    let output = scenario.when_nth(3, "docker inspect web-2$", becomes("web-2", "exited 1")).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(
+        output
+            .stderr
+            .contains("web: the new version failed (shop-web-2 exited with code 1); shop-web-1 serves now"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -745,11 +1019,11 @@ fn action_continue_keeps_an_old_one_for_each_lost() {
     web: part of the new version failed; shop-web-2 and shop-web-4 serve now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -768,6 +1042,11 @@ fn action_continue_keeps_an_old_one_for_each_lost() {
     docker rm -v web-1
     docker ps web
     docker inspect web-2 web-4
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 old healthy
@@ -819,11 +1098,11 @@ fn a_share_may_fail() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -840,6 +1119,12 @@ fn a_share_may_fail() {
     docker ps web
     docker inspect web-4 web-5 web-6
     docker compose --dry-run up -d --scale web=3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-4 new unhealthy
@@ -858,25 +1143,30 @@ fn the_migration_fails() {
     [TIME]  web  roll: configuration changed
     [TIME]  web  roll to 1 replica
     [TIME]  web  running pre_start hook
-    [TIME]  web  pre_start hook failed: "docker -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false web migrate" failed: table users exists; migration 7 failed
-    [TIME]  web  new version refused: its pre_start hook failed: "docker -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false web migrate" failed: table users existsmigration 7 failed
+    [TIME]  web  pre_start hook failed: "docker compose run web migrate" failed: table users exists; migration 7 failed
+    [TIME]  web  new version refused: its pre_start hook failed: "docker compose run web migrate" failed: table users exists; migration 7 failed
     [TIME]  web  rolled back in [TIME], serving shop-web-1
-    web: the new version failed (its pre_start hook failed: "docker -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false web migrate" failed: table users exists
-    migration 7 failed); shop-web-1 serves now
+    web: the new version failed (its pre_start hook failed: "docker compose run web migrate" failed: table users exists; migration 7 failed); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
-    docker compose run --rm -T --no-deps --label traefik.enable=false web migrate  → exit 1
+    docker ps --filter label=io.zdd.pre-start=web
+    docker compose run --rm -T --no-deps --label traefik.enable=false --label io.zdd.pre-start=web web migrate  → exit 1
     docker ps web
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -912,11 +1202,11 @@ fn the_hook_before_the_stop_fails() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -932,6 +1222,12 @@ fn the_hook_before_the_stop_fails() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -968,11 +1264,11 @@ fn the_hook_before_the_stop_hangs() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -988,6 +1284,12 @@ fn the_hook_before_the_stop_hangs() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -1007,7 +1309,7 @@ fn the_hook_after_the_start_fails() {
     [TIME]  web  shop-web-3 started
     [TIME]  web  running post_start hook of shop-web-3
     [TIME]  web  post_start hook of shop-web-3 failed: "docker exec [ID of web-3] warm" failed: cold
-    [TIME]  web  new version refused: shop-web-3 its post_start hook failed: "docker exec [ID of web-3] warm" failed: cold
+    [TIME]  web  new version refused: shop-web-3 failed its post_start hook: "docker exec [ID of web-3] warm" failed: cold
     [TIME]  web  shop-web-3 stopping (grace 10s)
     [TIME]  web  shop-web-3 stopped (exit code 0)
     [TIME]  web  shop-web-3 removed
@@ -1019,14 +1321,14 @@ fn the_hook_after_the_start_fails() {
                   ░ starting  █ serving  ▓ stopping
     start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
 
-    web: the new version failed (shop-web-3 its post_start hook failed: "docker exec [ID of web-3] warm" failed: cold); shop-web-1 serves now
+    web: the new version failed (shop-web-3 failed its post_start hook: "docker exec [ID of web-3] warm" failed: cold); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -1044,11 +1346,94 @@ fn the_hook_after_the_start_fails() {
     docker rm -v web-3
     docker ps web
     docker inspect web-1 web-2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
     web-2 old exited 0
     at least: 1 of web
+    "#);
+}
+
+/// Its pre_stop hook has taken it out for good: only a new start brings it back.
+#[test]
+fn it_dies_when_the_old_one_has_become_unhealthy() {
+    let scenario = Scenario::new(&web("x-zdd: {settle: 600ms}\npre_stop: [{command: [drain]}]"))
+        .with([old("web-1").restarts("starting, healthy")]);
+    let scenario = scenario
+        .when("docker exec web-1", becomes("web-2", "exited 1"))
+        .when("docker logs", becomes("web-1", "unhealthy: draining"));
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  roll: configuration changed
+    [TIME]  web  roll to 1 replica
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  waiting until healthy, at most [TIME]
+    [TIME]  web  shop-web-2 healthy
+    [TIME]  web  settling for [TIME]
+    [TIME]  web  shop-web-1 draining (pre_stop)
+    [TIME]  web  running pre_stop hook of shop-web-1
+    [TIME]  web  pre_stop hook of shop-web-1 done
+    [TIME]  web  shop-web-1 drained
+    [TIME]  web  shop-web-2 exited with code 1
+    [TIME]  web  new version refused: shop-web-2 exited with code 1
+    [TIME]  web  shop-web-1 starting again
+    [TIME]  web  shop-web-1 serves again
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopped (exit code 1)
+    [TIME]  web  shop-web-2 removed
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  █ serving  ▒ draining  ▓ stopping  ! failed
+    start [TIME], health [TIME], settle [TIME], drain [TIME], stop [TIME], undo [TIME],
+    total [TIME]
+
+    web: the new version failed (shop-web-2 exited with code 1); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose config
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker compose up -d --no-deps --no-recreate --scale web=2 web
+    docker ps web
+    docker inspect web-2
+    docker exec web-1 drain
+    docker logs --tail 20 web-2
+    docker ps web
+    docker inspect web-1
+    docker stop web-1
+    docker start web-1
+    docker inspect web-1
+    docker inspect web-2
+    docker stop web-2
+    docker inspect web-2
+    docker rm -v web-2
+    docker ps web
+    docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    at least: 0 of web
     "#);
 }
 
@@ -1088,11 +1473,11 @@ fn it_dies_while_the_old_one_drains() {
     web: the new version failed (shop-web-2 exited with code 1); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1104,11 +1489,17 @@ fn it_dies_while_the_old_one_drains() {
     docker exec web-1 drain
     docker logs --tail 20 web-2
     docker ps web
+    docker inspect web-1
     docker stop web-2
     docker inspect web-2
     docker rm -v web-2
     docker ps web
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -1146,11 +1537,11 @@ fn somebody_removes_the_old_one_meanwhile() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -1165,6 +1556,12 @@ fn somebody_removes_the_old_one_meanwhile() {
     docker ps web
     docker inspect web-3 web-4
     docker compose --dry-run up -d --scale web=2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-3 new healthy
@@ -1184,7 +1581,6 @@ fn somebody_removes_the_new_one_meanwhile() {
     [TIME]  web  shop-web-2 started
     [TIME]  web  shop-web-2 was removed while it was being waited for
     [TIME]  web  new version refused: shop-web-2 was removed while it was being waited for
-    [TIME]  web    shop-web-2  | Error response from daemon: No such container: [ID of web-2]
     [TIME]  web  rolled back in [TIME], serving shop-web-1
 
     web           [TIME] to [TIME]
@@ -1196,11 +1592,11 @@ fn somebody_removes_the_new_one_meanwhile() {
     web: the new version failed (shop-web-2 was removed while it was being waited for); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1213,6 +1609,11 @@ fn somebody_removes_the_new_one_meanwhile() {
     docker logs --tail 20 web-2  → exit 1
     docker ps web
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -1265,11 +1666,11 @@ fn the_old_one_cannot_be_stopped() {
     web: the new version failed ("docker stop [ID of web-2]" failed: Error response from daemon: cannot stop container: tried to kill container, but did not receive an exit event); shop-web-1 and shop-web-2 serve now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -1287,8 +1688,11 @@ fn the_old_one_cannot_be_stopped() {
     docker start web-4
     docker inspect web-4
     docker stop web-2  → exit 1
+    docker stop web-2  → exit 1
+    docker stop web-2  → exit 1
     docker ps web
     docker inspect web-3 web-4
+    docker inspect web-2
     docker start web-1 web-2
     docker inspect web-1 web-2
     docker stop web-3 web-4
@@ -1296,6 +1700,11 @@ fn the_old_one_cannot_be_stopped() {
     docker rm -v web-3 web-4
     docker ps web
     docker inspect web-1 web-2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -1309,7 +1718,7 @@ fn the_restart_policy_of_a_stopped_one_cannot_be_taken() {
     let scenario = Scenario::new(&web("")).with([old("web-1").policy("always")]);
     let error = "Error response from daemon: Cannot update container web-1: no space left on device";
     assert_snapshot!(scenario.when_nth(1, "docker update", fail(error)).run(&["up"]), @r#"
-    exit code: 3
+    exit code: 0
     --- stderr
     [TIME]  web  roll: configuration changed
     [TIME]  web  roll to 1 replica
@@ -1318,28 +1727,23 @@ fn the_restart_policy_of_a_stopped_one_cannot_be_taken() {
     [TIME]  web  shop-web-2 healthy
     [TIME]  web  shop-web-1 stopping (grace 10s)
     [TIME]  web  shop-web-1 stopped (exit code 0)
-    [TIME]  web  new version refused: "docker update --restart=no [ID of web-1]" failed: Error response from daemon: Cannot update container web-1: no space left on device
-    [TIME]  web  shop-web-1 starting again
-    [TIME]  web  shop-web-1 serves again
-    [TIME]  web  shop-web-2 stopping (grace 10s)
-    [TIME]  web  shop-web-2 stopped (exit code 0)
-    [TIME]  web  shop-web-2 removed
-    [TIME]  web  rolled back in [TIME], serving shop-web-1
+    [TIME]  web  warning: an engine restart would start the stopped containers again: "docker update --restart=no [ID of web-1]" failed: Error response from daemon: Cannot update container web-1: no space left on device
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  done in [TIME], serving shop-web-2
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
       shop-web-2  [BAR]
                   ░ starting  █ serving  ▓ stopping
-    start [TIME], health [TIME], stop [TIME], undo [TIME], total [TIME]
+    start [TIME], health [TIME], stop [TIME], total [TIME]
 
-    web: the new version failed ("docker update --restart=no [ID of web-1]" failed: Error response from daemon: Cannot update container web-1: no space left on device); shop-web-1 serves now
-    hint: mend the new version and type "docker zdd up" again
+    web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1351,19 +1755,19 @@ fn the_restart_policy_of_a_stopped_one_cannot_be_taken() {
     docker stop web-1
     docker inspect web-1
     docker update --restart=no web-1  → exit 1
+    docker rm -v web-1
     docker ps web
     docker inspect web-2
-    docker update --restart=always web-1
-    docker start web-1
-    docker inspect web-1
-    docker stop web-2
-    docker inspect web-2
-    docker rm -v web-2
-    docker ps web
-    docker inspect web-1
+    docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
-    web-1 old healthy, restart always
+    web-2 new healthy
     at least: 1 of web
     "#);
 }
@@ -1399,11 +1803,11 @@ fn what_depends_on_the_failed_one_is_not_begun() {
     db: the new version failed (shop-db-2 is unhealthy after 2 failed probes); shop-db-1 serves now; web: not begun
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect db web
     docker ps
     docker inspect db-1 web-1
@@ -1420,11 +1824,170 @@ fn what_depends_on_the_failed_one_is_not_begun() {
     docker rm -v db-2
     docker ps db
     docker inspect db-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db-1 old healthy
     web-1 old healthy
     at least: 1 of db, 1 of web
+    "#);
+}
+
+#[test]
+fn compose_does_not_come_to_recreate_it() {
+    let scenario = Scenario::new(&web("container_name: db")).with([old("web-1")]);
+    let error = "network shop_default has active endpoints";
+    let scenario = scenario.when("compose up -d --no-deps --force-recreate", fail(error));
+    assert_snapshot!(scenario.run(&["up", "--allow-downtime"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  recreate: configuration changed
+    [TIME]  web  warning: its requests fail from the stop of the old container to the start of the new
+    [TIME]  web  recreate 1 replica, with downtime
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  new version refused: "docker -l error compose -p shop --ansi never --progress json up -d --no-deps --force-recreate --pull never --no-build --scale web=1 web" failed: network shop_default has active endpoints
+    [TIME]  web  rolled back in [TIME], serving shop-web-1
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+                  █ serving  ▓ stopping
+    stop [TIME], total [TIME]
+
+    web: the new version failed ("docker -l error compose -p shop --ansi never --progress json up -d --no-deps --force-recreate --pull never --no-build --scale web=1 web" failed: network shop_default has active endpoints); shop-web-1 serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose config
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker ps web
+    docker compose up -d --no-deps --force-recreate --scale web=1 web  → exit 1
+    docker ps web
+    docker inspect web-1
+    docker ps web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 old healthy
+    at least: 1 of web
+    "#);
+}
+
+/// There is nothing better to go back to, but it is no revision to go back to either.
+#[test]
+fn the_file_is_edited_before_it_is_recreated_or_revived() {
+    let lines = |more: &str| format!("image: web\n{HEALTHCHECK}\n{more}");
+    let recreated = project(&[("api", &lines("")), ("web", &lines("container_name: db"))]);
+    let recreated = edited_at_up(Scenario::new(&recreated).with([new("api-1"), old("web-1")]));
+    let revision = revisions(&recreated.world).pop().expect("a revision");
+    assert_eq!((revision.changed, revision.unknown), (vec!["web".to_owned()], vec!["web".to_owned()]));
+    let revived = edited_at_up(Scenario::new(&web("")).with([old("web-1").is("exited 0")]));
+    let missing = "this rollout is missing in the history: what runs is not what was planned";
+    assert!(revived.stderr.contains(missing), "{revived}");
+}
+
+fn edited_at_up(scenario: Scenario) -> Output {
+    let scenario = scenario.when("compose up -d --no-deps", Deed::Edited("web".to_owned()));
+    let output = scenario.run(&["up", "--allow-downtime"]);
+    let warning = "has another definition than planned: the file, or what it reads, was changed meanwhile; type \"docker zdd up\" again";
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(output.stderr.contains(warning), "{output}");
+    output
+}
+
+/// The engine goes on with a stop, and the container reads as running until it has ended.
+#[test]
+fn compose_is_given_up_while_the_one_to_recreate_stops() {
+    let scenario = Scenario::new(&web("container_name: db")).with([old("web-1")]);
+    let scenario = scenario.env("ZDD_CALL_TIMEOUT", "1500ms").when("compose up -d --no-deps", Deed::Hang);
+    let scenario = scenario.when_nth(3, "docker inspect web-1", becomes("web-1", "exited 143"));
+    let output = scenario.run(&["up", "--allow-downtime", "--timeout", "2"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(output.stderr.contains("did not answer within 17s); shop-web-1 serves now"), "{output}");
+    assert_eq!(output.world.containers[0].now.state, "running", "{output}");
+}
+
+#[test]
+fn compose_fails_while_some_of_those_to_recreate_stop() {
+    let scenario = Scenario::new(&web("scale: 2\nx-zdd: {strategy: recreate}"));
+    let scenario = scenario.with([old("web-1"), old("web-2")]).when("compose up -d --no-deps", fail("no"));
+    let scenario = scenario.when("compose up -d --no-deps", becomes("web-1", "exited 143"));
+    let output =
+        scenario.when("docker start web-1", becomes("web-2", "exited 143")).run(&["up", "--allow-downtime"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(output.stderr.contains("; shop-web-1 and shop-web-2 serve now"), "{output}");
+}
+
+/// What Compose made of the stopped ones keeps their volumes and their policy, and is only stopped again.
+#[test]
+fn a_revived_one_fails() {
+    let file = web("scale: 2\nrestart: always");
+    let stopped =
+        [old("web-1").is("exited 0").policy("always"), old("web-2").is("exited 0").policy("always")];
+    let scenario = Scenario::new(&file).with(stopped).starts("web", "starting, unhealthy");
+    assert_snapshot!(scenario.run(&["up"]), @r#"
+    exit code: 3
+    --- stderr
+    [TIME]  web  create: nothing of it runs
+    [TIME]  web  create 2 replicas
+    [TIME]  web  shop-web-1 started
+    [TIME]  web  shop-web-2 started
+    [TIME]  web  shop-web-1 is unhealthy after 2 failed probes
+    [TIME]  web  new version refused: shop-web-1 is unhealthy after 2 failed probes
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-2 stopping (grace 10s)
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  shop-web-2 stopped (exit code 0)
+    [TIME]  web  rolled back in [TIME], nothing serves
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      shop-web-2  [BAR]
+                  ░ starting  ▓ stopping  ! failed
+    health [TIME], stop [TIME], undo [TIME], total [TIME]
+
+    web: the new version failed (shop-web-1 is unhealthy after 2 failed probes); nothing of it serves now
+    hint: mend the new version and type "docker zdd up" again
+    --- calls
+    docker compose config
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
+    docker image inspect web
+    docker ps
+    docker inspect web-1 web-2
+    docker ps web
+    docker compose up -d --no-deps --scale web=2 web
+    docker ps web
+    docker inspect web-1 web-2
+    docker logs --tail 20 web-1
+    docker ps web
+    docker stop web-1 web-2
+    docker inspect web-1 web-2
+    docker ps web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
+    docker volume rm zdd-lock-shop
+    --- containers
+    web-1 new exited 0, restart always
+    web-2 new exited 0, restart always
+    at least: 0 of web
     "#);
 }
 
@@ -1455,11 +2018,11 @@ fn a_recreated_one_has_no_way_back() {
     web: the new version failed (db is unhealthy after 2 failed probes), and so did the way back; nothing of it serves now
     hint: look at "docker ps -a", then type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1468,7 +2031,13 @@ fn a_recreated_one_has_no_way_back() {
     docker ps web
     docker inspect db
     docker logs --tail 20 db
+    docker inspect web-1  → exit 1
     docker ps web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db new unhealthy
@@ -1495,7 +2064,7 @@ fn the_same_failure_a_second_time_leaves_nothing_more() {
     let scenario =
         Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2")]).starts("web", "exited 1");
     let host = scenario.host();
-    let names = |output: &crate::output::Output| -> Vec<String> {
+    let names = |output: &Output| -> Vec<String> {
         output.world.containers.iter().map(|container| container.name.clone()).collect()
     };
     for _ in 0..2 {
@@ -1571,11 +2140,11 @@ fn new_ones_that_nobody_asked_for_are_left_alone() {
     web: the new version failed (shop-web-3 is unhealthy after 2 failed probes); shop-web-1 serves now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -1591,6 +2160,11 @@ fn new_ones_that_nobody_asked_for_are_left_alone() {
     docker rm -v web-3 web-4
     docker ps web
     docker inspect web-1 web-2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -1614,6 +2188,8 @@ fn the_engine_dies_at_the_stop() {
     [TIME]  web  new version refused: "docker stop [ID of web-1]" failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
     [TIME]  web  warning: the undo failed: "docker ps -aq --no-trunc --filter label=com.docker.compose.oneoff=False --filter label=com.docker.compose.project=shop --filter label=com.docker.compose.service=web" failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
     [TIME]  web  undo failed in [TIME], what serves is not known
+    [TIME]  warning: this rollout is missing in the history: "docker volume ls --filter label=io.zdd.revision.project=shop --format {{.Label "io.zdd.revision"}}" failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
+    [TIME]  warning: the lock may stay on the engine: "docker volume inspect --format {{json .Labels}} zdd-lock-shop" failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?; if the next run finds it held, type "docker volume rm zdd-lock-shop", or add --break-lock
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -1624,11 +2200,11 @@ fn the_engine_dies_at_the_stop() {
     web: the new version failed ("docker stop [ID of web-1]" failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?), and so did the way back; what serves could not be found out
     hint: look at "docker ps -a", then type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1638,8 +2214,11 @@ fn the_engine_dies_at_the_stop() {
     docker ps web
     docker inspect web-2
     docker stop web-1  → exit 1
+    docker stop web-1  → exit 1
+    docker stop web-1  → exit 1
     docker ps web  → exit 1
-    docker volume rm zdd-lock-shop  → exit 1
+    docker volume inspect zdd-lock-shop  → exit 1
+    docker volume ls  → exit 1
     --- containers
     web-1 old healthy
     web-2 new healthy
@@ -1675,11 +2254,11 @@ fn the_old_one_cannot_be_removed() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1694,6 +2273,12 @@ fn the_old_one_cannot_be_removed() {
     docker ps web
     docker inspect web-1 web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old exited 0
@@ -1710,4 +2295,14 @@ fn one_look_fails() {
     let scenario = Scenario::new(&web("")).with([old("web-1")]).when_nth(2, look, fail(error));
     let output = scenario.run(&["up"]);
     assert!(!output.stderr.contains("was removed"), "{output}");
+}
+
+/// What the engine says instead of a log is not the log.
+#[test]
+fn the_log_of_a_failed_container_cannot_be_read() {
+    let error = "Error response from daemon: can not get logs from container which is dead".to_owned();
+    let scenario = Scenario::new(&web("")).with([old("web-1")]).starts("web", "exited 3");
+    let output = scenario.when("docker logs", Deed::Fail(1, error)).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(!output.stderr.contains("can not get logs"), "{output}");
 }

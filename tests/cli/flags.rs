@@ -29,9 +29,11 @@ fn has(words: &[&str], word: &str) -> bool {
 fn the_calls_in_full() {
     let output = hooked().run(&["up"]);
     let mark = Regex::new(r"(io\.zdd\.lock\.[a-z-]+=)(uid )?\S+").expect("a pattern");
+    let revision = Regex::new(r"(io\.zdd\.revision=)\{.*\}").expect("a pattern");
     let mut seen: Vec<String> = Vec::new();
     for argv in output.argvs() {
         let line = mark.replace_all(&words(argv).join(" "), "$1…").into_owned();
+        let line = revision.replace_all(&line, "$1{…}").into_owned();
         let line = output
             .world
             .names
@@ -42,30 +44,36 @@ fn the_calls_in_full() {
         }
     }
     seen.sort();
-    assert_snapshot!(seen.join("\n"), @"
+    assert_snapshot!(seen.join("\n"), @r#"
     -l error compose -p shop --ansi never --progress json --dry-run up --no-start --no-deps --no-recreate --pull never --no-build --scale web=3 web
     -l error compose -p shop --ansi never --progress json --dry-run up -d --pull never --no-build --scale web=1
     -l error compose -p shop --ansi never --progress json up --no-start --no-deps --no-recreate --pull never --no-build --scale web=3 web
-    -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false web migrate
+    -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false --label io.zdd.pre-start=web web migrate
     -l error compose config
     -l error compose config --hash *
     compose version --short
     events --format {{.ID}} {{.Status}} --filter type=container --filter label=com.docker.compose.project=shop --filter event=health_status --filter event=start --filter event=die --filter event=oom --filter event=stop --filter event=destroy --filter event=pause --filter event=unpause
     exec web-1 drain
     image inspect web
+    image ls --no-trunc --format {{.Tag}} {{.ID}} zdd-revision/shop
+    import - zdd-revision/shop:r1
     inspect --type container web-1
     inspect --type container web-2 web-1
     inspect --type container web-3
+    ps --no-trunc --format {{.ID}} {{.Names}} --filter label=com.docker.compose.project=shop --filter label=io.zdd.pre-start=web
     ps -aq --no-trunc --filter label=com.docker.compose.oneoff=False --filter label=com.docker.compose.project=shop
     ps -aq --no-trunc --filter label=com.docker.compose.oneoff=False --filter label=com.docker.compose.project=shop --filter label=com.docker.compose.service=web
     rm -v web-1 web-2
     start web-3
     stop web-1
+    tag sha256:3d7d6ef7f201e4335645215ce5ddcdcc0722e54cc89f03ff5f2b2c2d3b643fca zdd-revision/shop:3d7d6ef7f201
     update --restart=no web-1
-    volume create --label io.zdd.lock.mark=… --label io.zdd.lock.user=… --label io.zdd.lock.host=… --label io.zdd.lock.boot=… --label io.zdd.lock.pid-namespace=… --label io.zdd.lock.pid=… --label io.zdd.lock.started=… --label io.zdd.lock.since=… zdd-lock-shop
+    volume create --label io.zdd.lock.mark=… --label io.zdd.lock.user=… --label io.zdd.lock.host=… --label io.zdd.lock.machine=… --label io.zdd.lock.boot=… --label io.zdd.lock.pid-namespace=… --label io.zdd.lock.pid=… --label io.zdd.lock.started=… --label io.zdd.lock.since=… zdd-lock-shop
+    volume create --label io.zdd.revision.project=shop --label io.zdd.revision={…} zdd-revision-shop-1
     volume inspect --format {{json .Labels}} zdd-lock-shop
+    volume ls --filter label=io.zdd.revision.project=shop --format {{.Label "io.zdd.revision"}}
     volume rm zdd-lock-shop
-    ");
+    "#);
 }
 
 #[test]
@@ -160,11 +168,11 @@ fn a_file_on_standard_input_is_read_once_and_given_to_each() {
 
     web is up to date
     --- calls
-    docker compose version --short
-    docker compose --file - config --hash * <stdin c6fc97fc>
     docker compose --file - config <stdin c6fc97fc>
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose --file - config --hash * <stdin c6fc97fc>
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -179,6 +187,12 @@ fn a_file_on_standard_input_is_read_once_and_given_to_each() {
     docker ps web
     docker inspect web-2
     docker compose --file - --dry-run up -d --scale web=1 <stdin c6fc97fc>
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy

@@ -45,11 +45,11 @@ fn built_because_it_is_missing() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect postgres:17 shop-web  → exit 1
     docker image inspect postgres:17
     docker image inspect shop-web  → exit 1
@@ -63,6 +63,13 @@ fn built_because_it_is_missing() {
     docker inspect web-1
     docker ps web
     docker compose --dry-run up -d --scale db=1 --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image postgres:17] zdd-revision/shop:[ID]
+    docker tag [image shop-web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db-1 new healthy
@@ -100,11 +107,11 @@ fn built_on_request_and_the_image_changed() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect postgres:17 shop-web
     docker compose build web
     docker image inspect postgres:17 shop-web
@@ -121,6 +128,13 @@ fn built_on_request_and_the_image_changed() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale db=1 --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image postgres:17] zdd-revision/shop:[ID]
+    docker tag [image shop-web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db-1 new healthy
@@ -142,17 +156,18 @@ fn built_on_request_and_nothing_changed() {
     [TIME]  unchanged: web
     project shop is up to date; nothing was touched
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect postgres:17 shop-web
     docker compose build web
     docker image inspect postgres:17 shop-web
     docker ps
     docker inspect db-1 web-1
     docker compose --dry-run up -d --scale db=1 --scale web=1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db-1 new healthy
@@ -176,13 +191,14 @@ fn the_build_fails() {
     #5 ERROR: process "/bin/sh -c make" did not complete: exit code: 2
     failed to solve: exit code: 2
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect postgres:17 shop-web
     docker compose build web  → exit 1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db-1 new healthy
@@ -201,15 +217,16 @@ fn missing_and_not_to_be_built() {
     [TIME]  | pull access denied for shop-web
     the pull failed, nothing was touched: "docker -l error compose -p shop --ansi never --progress plain pull web" failed: pull access denied for shop-web
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect postgres:17 shop-web  → exit 1
     docker image inspect postgres:17
     docker image inspect shop-web  → exit 1
     docker compose pull web  → exit 1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db-1 new healthy
@@ -245,11 +262,11 @@ fn pulled_because_it_is_missing() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web  → exit 1
     docker compose pull web
     docker image inspect web
@@ -266,6 +283,12 @@ fn pulled_because_it_is_missing() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -303,11 +326,11 @@ fn pulled_on_request() {
 
     db is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect postgres:17 shop-web
     docker compose pull db
     docker image inspect postgres:17 shop-web
@@ -324,6 +347,13 @@ fn pulled_on_request() {
     docker ps db
     docker inspect db-2
     docker compose --dry-run up -d --scale db=1 --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image shop-web] zdd-revision/shop:[ID]
+    docker tag [image postgres:17] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db-2 new healthy
@@ -347,13 +377,14 @@ fn the_pull_fails() {
      Image web Error manifest unknown
     Error response from daemon: manifest unknown
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker compose pull web  → exit 1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 new healthy
@@ -370,14 +401,15 @@ fn missing_and_never_to_be_pulled() {
     service web: there is no image web on the engine
     hint: build or pull it: --build, --pull missing
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web  → exit 1
     docker ps
     docker inspect web-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -396,15 +428,16 @@ fn missing_and_not_needed() {
     [TIME]  warning: Compose does not agree yet: "docker compose up" would go on with "Container shop-web-1 Recreate"
     project shop is up to date; nothing was touched
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web  → exit 1
     docker ps
     docker inspect web-1
     docker compose --dry-run up -d --scale web=1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 new healthy
@@ -426,4 +459,17 @@ fn a_missing_image_is_not_mistaken_for_the_next_one() {
     assert_eq!(output.exit.code(), Some(0), "{output}");
     assert!(output.calls.iter().any(|call| call.ends_with("compose pull first")), "{output}");
     assert!(!output.deeds().iter().any(|deed| deed.contains("second") || deed.contains("third")), "{output}");
+}
+
+/// What `up` would end with, `plan` says.
+#[test]
+fn the_plan_lacks_an_image() {
+    let scenario = || Scenario::new(&web("")).without_image("web").with([old("web-1")]);
+    let told = |args: &[&str]| {
+        let output = scenario().run(args);
+        (output.exit.code(), output.stderr)
+    };
+    let (code, text) = told(&["plan", "--pull", "never"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert_eq!((code, text), told(&["up", "--pull", "never"]));
 }

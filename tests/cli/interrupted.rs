@@ -12,8 +12,8 @@ use crate::{
     files::{HEALTHCHECK, project, web},
     output::Output,
     running::Running,
-    scenario::{Scenario, new, old},
-    world::Deed,
+    scenario::{Host, Scenario, new, old},
+    world::{Deed, Reading},
 };
 
 const HEARD: &str = "interrupted: ending safely";
@@ -42,22 +42,66 @@ fn while_the_file_is_loaded() {
     [TIME]  interrupted: ending safely, a second one leaves at once
     interrupted; nothing was touched
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
-    docker volume create zdd-lock-shop
-    docker volume inspect zdd-lock-shop
-    docker image inspect web
-    docker ps
-    docker inspect web-1 web-2 web-3
-    docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
-    docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
     web-2 old healthy
     web-3 old healthy
     at least: 3 of web
     ");
+}
+
+/// Compose has removed the old one: the new one is all that there is.
+#[test]
+fn while_a_recreated_one_boots() {
+    let scenario = Scenario::new(&web("container_name: db")).with([old("web-1")]);
+    let scenario = scenario.starts("web", "starting").when_nth(1, "docker inspect db", Deed::Hold);
+    let mut running = scenario.spawn(&["up", "--allow-downtime"]);
+    running.wait_for_call("docker inspect db").signal(Signal::INT).wait_for_stderr(HEARD).release();
+    assert_snapshot!(heard_once(running), @r#"
+    exit code: 130
+    --- stderr
+    [TIME]  web  recreate: configuration changed
+    [TIME]  web  warning: its requests fail from the stop of the old container to the start of the new
+    [TIME]  web  recreate 1 replica, with downtime
+    [TIME]  web  shop-web-1 stopping (grace 10s)
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  db started
+    [TIME]  web  warning: Compose has replaced the old container; nobody has looked whether the new one serves
+    [TIME]  web  interrupted in [TIME], nothing serves
+
+    web           [TIME] to [TIME]
+      shop-web-1  [BAR]
+      db          [BAR]
+                  ░ starting  █ serving  ▓ stopping
+    health [TIME], stop [TIME], total [TIME]
+
+    web: interrupted; nothing of it serves now
+    hint: "docker zdd up" goes on from here
+    --- calls
+    docker compose config
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
+    docker image inspect web
+    docker ps
+    docker inspect web-1
+    docker ps web
+    docker compose up -d --no-deps --force-recreate --scale web=1 web
+    docker ps web
+    docker inspect db
+    docker ps web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
+    docker volume rm zdd-lock-shop
+    --- containers
+    db new starting
+    at least: 0 of web
+    "#);
 }
 
 #[test]
@@ -72,13 +116,14 @@ fn while_it_builds() {
     [TIME]  building web
     interrupted; nothing was touched
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect shop-web
     docker compose build web  → killed
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 new healthy
@@ -94,6 +139,77 @@ fn while_the_migration_runs() {
     let output = running.finish();
     assert_eq!(output.exit.code(), Some(130), "{output}");
     assert!(!output.stderr.contains("the new version failed"), "{output}");
+}
+
+fn migrates() -> Scenario {
+    let one_off = old("web-9").named("web-run-1").label("oneoff", "True");
+    let one_off = one_off.raw_label("io.zdd.pre-start", "web").is("exited 0");
+    Scenario::new(&web("pre_start: [{command: [migrate]}]")).with([old("web-1"), one_off])
+}
+
+fn migration_goes_on(host: &Host) {
+    host.change(|world| {
+        let one_off = world.containers.iter_mut().find(|c| c.name == "shop-web-run-1").expect("a one-off");
+        one_off.now = Reading::parse("running");
+    });
+}
+
+/// Compose ends when it is told to, and the one-off of its `run` may not.
+#[test]
+fn while_the_migration_runs_that_does_not_end() {
+    for signals in [1, 2] {
+        let host = migrates().when("compose run", Deed::Hang).when("docker wait", Deed::Hang).host();
+        let mut running = host.spawn(&["up"]);
+        running.wait_for_call("compose run");
+        migration_goes_on(&host);
+        running.signal(Signal::TERM);
+        if signals == 2 {
+            running.wait_for_call("docker wait").signal(Signal::TERM);
+        }
+        let output = running.finish();
+        assert_eq!(output.exit.code(), Some(130), "{output}");
+        let said = "the pre_start hook of web goes on in shop-web-run-1; the next run waits for it";
+        assert!(output.stderr.contains(said), "{output}");
+    }
+}
+
+#[test]
+fn while_the_migration_runs_that_ends_soon() {
+    let host = migrates().when("compose run", Deed::Hang).host();
+    let mut running = host.spawn(&["up"]);
+    running.wait_for_call("compose run");
+    migration_goes_on(&host);
+    running.signal(Signal::TERM);
+    let output = running.finish();
+    assert_eq!(output.exit.code(), Some(130), "{output}");
+    assert!(!output.stderr.contains("goes on in"), "{output}");
+}
+
+/// Two migrations at once are never meant.
+#[test]
+fn and_the_migration_of_a_killed_run_goes_on() {
+    let host = migrates().when("docker wait", Deed::Hold).host();
+    migration_goes_on(&host);
+    let mut running = host.spawn(&["up"]);
+    running.wait_for_stderr("waiting for the pre_start hook of an earlier run to end: shop-web-run-1");
+    running.wait_for_call("docker wait");
+    running.release();
+    let output = running.finish();
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    let at = |call: &str| output.calls.iter().position(|line| line.contains(call));
+    assert!(at("docker wait web-run-1").expect("a wait") < at("compose run").expect("a hook"), "{output}");
+}
+
+#[test]
+fn while_it_waits_for_the_migration_of_a_killed_run() {
+    let host = migrates().when("docker wait", Deed::Hang).host();
+    migration_goes_on(&host);
+    let mut running = host.spawn(&["up"]);
+    running.wait_for_call("docker wait").signal(Signal::INT);
+    let output = running.finish();
+    assert_eq!(output.exit.code(), Some(130), "{output}");
+    assert!(!output.calls.iter().any(|line| line.contains("compose run")), "{output}");
+    assert!(output.stderr.contains("goes on in shop-web-run-1"), "{output}");
 }
 
 #[test]
@@ -124,11 +240,11 @@ fn while_compose_creates() {
     web: interrupted; shop-web-1, shop-web-2 and shop-web-3 serve now
     hint: "docker zdd up" goes on from here
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -142,6 +258,11 @@ fn while_compose_creates() {
     docker rm -v web-4
     docker ps web
     docker inspect web-1 web-2 web-3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -179,11 +300,11 @@ fn while_the_gate_waits() {
     web: interrupted; shop-web-1, shop-web-2 and shop-web-3 serve now
     hint: "docker zdd up" goes on from here
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -197,6 +318,11 @@ fn while_the_gate_waits() {
     docker rm -v web-4
     docker ps web
     docker inspect web-1 web-2 web-3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -289,11 +415,11 @@ fn while_old_ones_drain() {
     web: interrupted; shop-web-2 and shop-web-3 serve now
     hint: "docker zdd up" goes on from here
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -308,6 +434,11 @@ fn while_old_ones_drain() {
     docker rm -v web-1
     docker ps web
     docker inspect web-2 web-3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 old healthy
@@ -346,11 +477,11 @@ fn while_the_first_batch_stops() {
     web: interrupted; shop-web-2, shop-web-3 and shop-web-4 serve now
     hint: "docker zdd up" goes on from here
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -364,6 +495,11 @@ fn while_the_first_batch_stops() {
     docker rm -v web-1
     docker ps web
     docker inspect web-2 web-3 web-4
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 old healthy
@@ -378,7 +514,7 @@ fn while_the_last_batch_stops() {
     let scenario = Scenario::new(&web("")).with([old("web-1")]);
     let mut running = scenario.when("docker stop web-1", Deed::Hold).spawn(&["up"]);
     running.wait_for_call("docker stop web-1").signal(Signal::INT).wait_for_stderr(HEARD).release();
-    assert_snapshot!(running.finish(), @r#"
+    assert_snapshot!(running.finish(), @"
     exit code: 130
     --- stderr
     [TIME]  web  roll: configuration changed
@@ -399,13 +535,12 @@ fn while_the_last_batch_stops() {
     start [TIME], health [TIME], stop [TIME], total [TIME]
 
     web is up to date
-    hint: "docker zdd up" goes on from here
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -420,11 +555,17 @@ fn while_the_last_batch_stops() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
     at least: 1 of web
-    "#);
+    ");
 }
 
 #[test]
@@ -455,11 +596,11 @@ fn while_it_settles() {
     web: interrupted; shop-web-1 serves now
     hint: "docker zdd up" goes on from here
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -473,6 +614,11 @@ fn while_it_settles() {
     docker rm -v web-2
     docker ps web
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -510,11 +656,11 @@ fn between_two_batches() {
     web: interrupted; shop-web-2 and shop-web-3 serve now
     hint: "docker zdd up" goes on from here
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -528,6 +674,11 @@ fn between_two_batches() {
     docker rm -v web-1
     docker ps web
     docker inspect web-2 web-3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 old healthy
@@ -580,11 +731,11 @@ fn while_it_undoes() {
     web: the new version failed (shop-web-5 exited with code 1); shop-web-1, shop-web-2 and shop-web-3 serve now
     hint: mend the new version and type "docker zdd up" again
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -611,6 +762,11 @@ fn while_it_undoes() {
     docker rm -v web-4 web-5
     docker ps web
     docker inspect web-1 web-2 web-3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 old healthy
@@ -651,11 +807,11 @@ fn what_depends_on_it_is_not_begun() {
     db: interrupted; shop-db-1 serves now; web: not begun
     hint: "docker zdd up" goes on from here
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect db web
     docker ps
     docker inspect db-1 web-1
@@ -670,6 +826,11 @@ fn what_depends_on_it_is_not_begun() {
     docker rm -v db-2
     docker ps db
     docker inspect db-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     db-1 old healthy
@@ -684,6 +845,19 @@ fn twice_leaves_at_once() {
     assert!(output.took.as_secs() < 5, "{:?}", output.took);
     assert_eq!(output.deeds().last(), Some(&"docker stop web-1  → killed"), "{output}");
     assert!(output.stderr.contains(HEARD_TWICE), "{output}");
+}
+
+#[test]
+fn twice_ends_a_drain() {
+    let web = format!("image: web\n{HEALTHCHECK}");
+    let scenario = Scenario::new(&project(&[("lb", "image: haproxy:3"), ("web", &web)]));
+    let scenario = scenario.haproxy("web", 4, 1_000_000).with([old("web-1"), new("lb-1").is("running")]);
+    let mut running = scenario.spawn(&["up"]);
+    running.wait_for_stderr("shop-web-1 draining").signal(Signal::INT).wait_for_stderr(HEARD);
+    running.signal(Signal::INT);
+    let output = running.finish();
+    assert!(output.took.as_secs() < 10, "{:?}", output.took);
+    assert_eq!(output.exit.code(), Some(130), "{output}");
 }
 
 #[test]
@@ -722,4 +896,14 @@ impl Socket {
     fn close(&self) {
         drop(self.listener.accept().expect("the plugin"));
     }
+}
+
+/// Else a `compose up` would go on making containers beside the next run.
+#[test]
+fn a_killed_run_takes_its_calls_with_it() {
+    let mut running =
+        Scenario::new(&web("")).with([old("web-1")]).when("docker stop", Deed::Hold).spawn(&["up"]);
+    running.wait_for_call("docker stop web-1").signal(Signal::KILL);
+    let output = running.finish();
+    assert_eq!(output.left, Vec::<String>::new(), "{output}");
 }

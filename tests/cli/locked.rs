@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use crate::{
     files::web,
+    history::twice,
     output::Output,
     scenario::{Host, Scenario, old},
     world::Deed,
@@ -43,9 +44,7 @@ fn by_another_machine() {
     project shop is being updated by anna on ci-3 (process 7) since 2026-11-23 21:04:11 UTC; nothing was touched
     hint: --wait-lock SECONDS waits for it; if you know that it is dead, --break-lock takes its place
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
     --- containers
@@ -89,12 +88,12 @@ fn and_broken_by_force() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume rm zdd-lock-shop
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -109,11 +108,33 @@ fn and_broken_by_force() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
     at least: 1 of web
     ");
+}
+
+/// Whose lock was broken does not give back the lock of whoever has it now.
+#[test]
+fn and_not_given_back_by_whom_it_was_taken_from() {
+    let host = update().when("docker stop", Deed::Hold).host();
+    let mut first = host.spawn(&["up"]);
+    first.wait_for_call("docker stop");
+    host.change(|world| {
+        let anna = [("io.zdd.lock.mark".to_owned(), "7-1".to_owned())].into();
+        drop(world.volumes.insert(LOCK.to_owned(), anna));
+    });
+    first.release();
+    let first = first.finish();
+    assert_eq!(first.exit.code(), Some(0), "{first}");
+    assert!(is_locked(&first), "{first}");
 }
 
 #[test]
@@ -125,6 +146,42 @@ fn but_not_for_long() {
     let output = running.finish();
     assert_eq!(output.exit.code(), Some(0), "{output}");
     assert!(!is_locked(&output), "{output}");
+}
+
+/// The run that is waited for may take minutes, and its user goes on working.
+#[test]
+fn and_the_file_edited_while_one_waits() {
+    for args in [&["up", "--force-recreate"][..], &["rollback"], &["restart"]] {
+        let output = edited_while_waiting(args, web("x-zdd: {settle: 1s}"));
+        assert_eq!(output.exit.code(), Some(0), "{output}");
+        assert!(output.stderr.contains("settl") && !is_locked(&output), "{output}");
+    }
+}
+
+#[test]
+fn and_the_project_renamed_while_one_waits() {
+    for args in [&["up"], &["restart"]] {
+        let output = edited_while_waiting(args, web("").replace("name: shop\n", "name: store\n"));
+        assert_eq!(output.exit.code(), Some(1), "{output}");
+        assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+        assert!(!is_locked(&output), "{output}");
+        let named = output.argvs().into_iter().filter(|argv| argv.contains(&"-p".to_owned()));
+        assert_eq!(named.count(), 0, "{output}");
+        let said = "project shop was renamed store while its lock was waited for; nothing was touched\n";
+        assert_eq!(output.stderr, said);
+    }
+}
+
+fn edited_while_waiting(args: &[&str], file: String) -> Output {
+    let host = twice(update());
+    host.change(|world| drop(world.volumes.insert(LOCK.to_owned(), [].into())));
+    let mut running = host.spawn(&[args, &["--wait-lock", "20s"]].concat());
+    running.wait_for_calls(2, "volume create");
+    host.change(|world| {
+        world.volumes.remove(LOCK);
+        world.config = file;
+    });
+    running.finish()
 }
 
 #[test]
@@ -175,7 +232,11 @@ fn by_the_dead() {
     docker volume rm zdd-lock-shop
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker volume inspect zdd-lock-shop-after-MARK
     docker volume rm zdd-lock-shop-after-MARK
+    docker volume ls
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     ");
 }
@@ -210,4 +271,82 @@ impl Host {
     fn free(&self, name: &str) {
         self.change(|world| drop(world.volumes.remove(name)));
     }
+}
+
+/// Whatever docker says: it is not asked for ever.
+#[test]
+fn a_lock_that_never_comes_to_be_is_an_error() {
+    let scenario = Scenario::new(&web("")).with([old("web-1")]);
+    let output =
+        scenario.when("docker volume create", Deed::Print("zdd-lock-shop\n".to_owned())).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(1), "{output}");
+    assert!(output.stderr.contains("is not there, again and again"), "{output}");
+}
+
+fn engine_says(text: &str) -> Deed {
+    Deed::Fail(1, format!("Error response from daemon: {text}"))
+}
+
+/// What was made is taken back, also where nobody knows yet whose it is.
+#[test]
+fn a_lock_that_cannot_be_read_is_given_back() {
+    let look = "docker volume inspect";
+    let output = update().when_nth(1, look, engine_says("context deadline exceeded")).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(1), "{output}");
+    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert!(!is_locked(&output), "{output}");
+}
+
+/// The call is given up, but the engine carries it out.
+#[test]
+fn a_lock_that_was_made_too_slowly_is_given_back() {
+    let slow = update().when("docker volume create", Deed::HoldAfter).env("ZDD_CALL_TIMEOUT", "1s");
+    let output = slow.run(&["up"]);
+    assert_eq!(output.exit.code(), Some(1), "{output}");
+    assert!(output.stderr.contains("did not answer within 1s"), "{output}");
+    assert!(!is_locked(&output), "{output}");
+}
+
+#[test]
+fn the_engine_is_asked_again_to_take_a_lock_back() {
+    for call in ["docker volume inspect", "docker volume rm"] {
+        let nth = if call.ends_with("inspect") { 2 } else { 1 };
+        let output = update().when_nth(nth, call, engine_says("try again")).run(&["up"]);
+        assert_eq!(output.exit.code(), Some(0), "{output}");
+        assert!(!is_locked(&output) && !output.stderr.contains("warning"), "{output}");
+    }
+}
+
+/// Whose it is by then is not known, so it is not removed.
+#[test]
+fn a_lock_that_stays_behind_is_told_of_before_the_last_word() {
+    let host = update().when("docker stop", Deed::Hold).host();
+    let mut running = host.spawn(&["up"]);
+    running.wait_for_call("docker stop");
+    let look = "docker volume inspect zdd-lock-shop".to_owned();
+    host.change(|world| {
+        let deed = engine_says("too many connections");
+        world.rules.push(crate::world::Rule { call: look.clone(), nth: 0, seen: 0, deed });
+    });
+    running.release();
+    let output = running.finish();
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(is_locked(&output), "{output}");
+    assert!(!output.calls.iter().any(|call| call.contains("volume rm")), "{output}");
+    assert!(output.stderr.ends_with("web is up to date\n"), "{output}");
+    let warning: Vec<_> = output.stderr.lines().filter(|line| line.contains("warning")).collect();
+    assert_snapshot!(warning.join("\n"), @r#"[TIME]  warning: the lock may stay on the engine: "docker volume inspect --format {{json .Labels}} zdd-lock-shop" failed: Error response from daemon: too many connections; if the next run finds it held, type "docker volume rm zdd-lock-shop", or add --break-lock"#);
+}
+
+/// An engine far away may be slow; only who wants to leave at once does not wait for it.
+#[test]
+fn a_slow_engine_is_waited_for_to_take_a_lock_back() {
+    let host = update().when("docker volume rm zdd-lock-shop", Deed::Hold).host();
+    let mut running = host.spawn(&["up"]);
+    running.wait_for_call("docker volume rm zdd-lock-shop");
+    std::thread::sleep(std::time::Duration::from_millis(5500));
+    running.release();
+    let output = running.finish();
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(!is_locked(&output), "{output}");
 }

@@ -39,7 +39,7 @@ fn no_engine() {
     exit 1
     Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
     hint: start the engine, or choose another one with "docker --context NAME zdd …"
-    calls: docker compose version --short, docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop  → exit 1
+    calls: docker compose config, docker volume create zdd-lock-shop  → exit 1
     "#);
 }
 
@@ -64,17 +64,19 @@ fn no_engine_in_other_words() {
     exit 1
     Get "http://prod:2375/v1.50/images/web/json": dial tcp: lookup prod: no such host
     hint: start the engine, or choose another one with "docker --context NAME zdd …"
-    calls: docker compose version --short, docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker image inspect web  → exit 1, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     exit 1
     failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct and if the daemon is running: dial unix /var/run/docker.sock: connect: no such file or directory
     hint: start the engine, or choose another one with "docker --context NAME zdd …"
-    calls: docker compose version --short, docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker image inspect web  → exit 1, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     exit 1
-    "docker image inspect web" failed: permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied
-    calls: docker compose version --short, docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker image inspect web  → exit 1, docker volume rm zdd-lock-shop
+    permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied
+    hint: you may not use the engine: type "sudo docker zdd …", or, as root, "usermod -aG docker YOU" and log in again
+    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     exit 1
-    "docker image inspect web" failed: Failed to initialize: unable to resolve docker endpoint: context "prod": context not found: open /home/anna/.docker/contexts/meta/9e62/meta.json: no such file or directory
-    calls: docker compose version --short, docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker image inspect web  → exit 1, docker volume rm zdd-lock-shop
+    Failed to initialize: unable to resolve docker endpoint: context "prod": context not found: open /home/anna/.docker/contexts/meta/9e62/meta.json: no such file or directory
+    hint: "docker context ls" shows those there are
+    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     "#);
 }
 
@@ -96,7 +98,7 @@ fn no_compose() {
     exit 1
     Docker Compose is not installed as a plugin of docker
     hint: install the Compose plugin 2.31.0 or later, so that "docker compose version" answers
-    calls: docker compose version --short  → fails
+    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short  → fails, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     "#);
 }
 
@@ -107,7 +109,7 @@ fn compose_v1_alone() {
     exit 1
     only Compose v1 (docker-compose) is installed, and it cannot run beside its own containers safely
     hint: install the Compose plugin 2.31.0 or later, so that "docker compose version" answers
-    calls: docker compose version --short  → exit 1
+    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     "#);
 }
 
@@ -117,7 +119,7 @@ fn compose_is_too_old() {
     exit 1
     Docker Compose 2.20.0 is too old; 2.31.0 or later is needed
     hint: update the Compose plugin
-    calls: docker compose version --short
+    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     ");
 }
 
@@ -138,6 +140,30 @@ fn compose_refuses_the_file() {
     assert_snapshot!(told(update().when(" config", refusal)), @"
     exit 1
     validating /srv/compose.yaml: services.web additional properties 'imgae' not allowed
-    calls: docker compose version --short, docker compose config  → exit 1, docker compose config --hash *  → exit 1
+    calls: docker compose config  → exit 1, docker compose version --short
     ");
+}
+
+#[test]
+fn a_call_that_hangs() {
+    let scenario = update().env("ZDD_CALL_TIMEOUT", "3s").when("docker image inspect", Deed::Hang);
+    assert_snapshot!(told(scenario), @r#"
+    exit 1
+    "docker image inspect web" did not answer within 3s
+    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → killed, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    "#);
+}
+
+#[test]
+fn a_call_timeout_that_is_no_time() {
+    assert_snapshot!(told(update().env("ZDD_CALL_TIMEOUT", "soon")), @r#"
+    exit 1
+    ZDD_CALL_TIMEOUT: "soon" is no duration: write one like "10s" or "1m30s"
+    calls:
+    "#);
+    assert_snapshot!(told(update().env("ZDD_CALL_TIMEOUT", "0")), @r#"
+    exit 1
+    ZDD_CALL_TIMEOUT: must be more than 0, like "90s"
+    calls:
+    "#);
 }

@@ -11,13 +11,21 @@ mod scenario;
 #[path = "../fake-docker/world.rs"]
 mod world;
 
+mod doctor;
 mod draining;
 mod failing;
 mod flags;
+mod history;
 mod images;
 mod interrupted;
 mod locked;
 mod machine;
+mod notify;
+mod page;
+mod probe;
 mod refused;
 mod rolling;
+mod schema;
+mod secrets;
+mod status;
 mod words;

@@ -61,7 +61,7 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, text: &str) -> fmt::Result {
 }
 
 impl Output {
-    fn containers(&self) -> String {
+    pub fn containers(&self) -> String {
         let mut lines: Vec<_> = self.world.containers.iter().map(|c| self.container(c)).collect();
         lines.sort();
         let least = self.world.least.iter().map(|(service, n)| format!("{n} of {service}"));
@@ -115,7 +115,7 @@ impl<'a> Text<'a> {
             (r"(watching for|at most|down for) ([1-9]\d*(\.\d)?s|0\.\ds|\d+ms|\d+m\d\ds)\b", "$1 [TIME]"),
             (r"(?m)^(\S+ +)\d+\.\ds +\d+\.\ds$", "$1[TIME] to [TIME]"),
             (r"\b\d+\.\ds", "[TIME]"),
-            (r"[·█░▒▓!]{5,}", "[BAR]"),
+            (r"[·█░▒▓!▁▂▃▄▅▆▇]{5,}", "[BAR]"),
             ("\"(time|seconds|deadline_seconds)\":[0-9.e-]+", "\"$1\":[TIME]"),
         ];
         rules.iter().fold(self.plain(text), |text, (pattern, new)| {

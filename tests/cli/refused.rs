@@ -42,7 +42,7 @@ fn what_cannot_live_twice() {
 
     ports: [{mode: ingress, target: 80, published: "8080-8081", protocol: tcp}]
     scale: 2: exit 2
-    compose.yaml:6: service web: ports: host port 8080-8081 can belong to one container only; let a proxy publish 8080-8081 and write only "80" here, or a range with room for twice the replicas
+    compose.yaml:6: service web: ports: host ports 8080-8081 have room for 2 containers only; let a proxy publish 8080-8081 and write only "80" here, or a range with room for twice the replicas
     nothing was touched
     hint: --allow-downtime lets Compose stop the old container before it starts the new one
 
@@ -154,11 +154,11 @@ fn downtime_is_allowed_by_a_flag() {
 
     web is up to date; web was down for [TIME]
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -168,6 +168,12 @@ fn downtime_is_allowed_by_a_flag() {
     docker inspect the-web
     docker ps web
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     the-web new healthy
@@ -199,11 +205,11 @@ fn downtime_is_allowed_by_the_file() {
 
     web is up to date; web was down for [TIME]
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -213,6 +219,12 @@ fn downtime_is_allowed_by_the_file() {
     docker inspect web-1
     docker ps web
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 new running
@@ -391,9 +403,9 @@ fn the_plan() {
                refused: container shop-stuck-1 is paused, and Compose cannot scale a service with a paused container; type "docker unpause shop-stuck-1" or "docker rm -f shop-stuck-1"
       orphans, left as they are: shop-gone-1 (--remove-orphans removes them)
     --- calls
-    docker compose version --short
     docker compose config
     docker compose config --hash *
+    docker compose version --short
     docker image inspect a b c d e f
     docker ps
     docker inspect changed-1 changed-2 changed-3 fine-1 fixed-1 gone-1 more-1 stuck-1
@@ -423,6 +435,7 @@ fn the_plan_as_json() {
       "services": [
         {
           "service": "changed",
+          "asked": true,
           "verdict": "roll",
           "reason": "configuration changed",
           "replicas": 3,
@@ -577,6 +590,7 @@ fn the_plan_as_json() {
         },
         {
           "service": "fixed",
+          "asked": true,
           "verdict": "recreate",
           "reason": "configuration changed",
           "replicas": 1,
@@ -653,9 +667,9 @@ fn the_plan_as_json() {
       "remove_orphans": false
     }
     --- calls
-    docker compose version --short
     docker compose config
     docker compose config --hash *
+    docker compose version --short
     docker image inspect a b c d e f
     docker ps
     docker inspect changed-1 changed-2 changed-3 fine-1 fixed-1 gone-1 more-1 stuck-1
@@ -711,9 +725,9 @@ fn the_plan_with_downtime_and_hooks() {
                6. remove shop-web-1, shop-web-2
       remove orphans: shop-gone-1
     --- calls
-    docker compose version --short
     docker compose config
     docker compose config --hash *
+    docker compose version --short
     docker image inspect c web
     docker ps
     docker inspect fixed-1 gone-1 web-1 web-2
@@ -736,9 +750,9 @@ fn the_plan_of_nothing() {
     Project shop
       web  unchanged  as wanted
     --- calls
-    docker compose version --short
     docker compose config
     docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -758,9 +772,9 @@ fn the_plan_before_a_build() {
     Project shop
       web  unchanged  unchanged so far; its image may change when it is built or pulled
     --- calls
-    docker compose version --short
     docker compose config
     docker compose config --hash *
+    docker compose version --short
     docker image inspect shop-web
     docker ps
     docker inspect web-1

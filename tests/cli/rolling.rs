@@ -8,6 +8,15 @@ use crate::{
     world::Deed,
 };
 
+/// A run that was killed after its stop has left it so, and Compose starts it as it is.
+#[test]
+fn a_lost_restart_policy_comes_back_with_the_container() {
+    let stopped = new("web-1").is("exited 0").policy("no");
+    let output = Scenario::new(&web("restart: always")).with([stopped]).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert_eq!(output.world.containers[0].restart, "always", "{output}");
+}
+
 #[test]
 fn first_start() {
     assert_snapshot!(Scenario::new(&web("scale: 2")).run(&["up"]), @"
@@ -30,11 +39,11 @@ fn first_start() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker ps web
@@ -43,6 +52,12 @@ fn first_start() {
     docker inspect web-1 web-2
     docker ps web
     docker compose --dry-run up -d --scale web=2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 new healthy
@@ -89,11 +104,11 @@ fn three_replicas_at_once() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -108,6 +123,12 @@ fn three_replicas_at_once() {
     docker ps web
     docker inspect web-4 web-5 web-6
     docker compose --dry-run up -d --scale web=3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-4 new healthy
@@ -126,15 +147,16 @@ fn nothing_to_do() {
     [TIME]  unchanged: web
     project shop is up to date; nothing was touched
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
     docker compose --dry-run up -d --scale web=2
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 new healthy
@@ -167,11 +189,11 @@ fn the_image_alone_changed() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -186,6 +208,12 @@ fn the_image_alone_changed() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -217,11 +245,11 @@ fn nothing_changed_but_it_is_forced() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -236,6 +264,12 @@ fn nothing_changed_but_it_is_forced() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -267,11 +301,11 @@ fn scaled_up() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -283,6 +317,12 @@ fn scaled_up() {
     docker ps web
     docker inspect web-1 web-2 web-3
     docker compose --dry-run up -d --scale web=3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 new healthy
@@ -318,11 +358,11 @@ fn scaled_down_to_the_oldest() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-4 web-5 web-6
@@ -332,6 +372,12 @@ fn scaled_down_to_the_oldest() {
     docker ps web
     docker inspect web-4
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-4 new healthy
@@ -371,11 +417,11 @@ fn scaled_by_a_flag_while_it_changes() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -390,6 +436,12 @@ fn scaled_by_a_flag_while_it_changes() {
     docker ps web
     docker inspect web-4
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-4 new healthy
@@ -417,11 +469,11 @@ fn scaled_to_nothing() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -430,6 +482,12 @@ fn scaled_to_nothing() {
     docker rm -v web-1
     docker ps web
     docker compose --dry-run up -d --scale web=0
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     at least: 0 of web
@@ -480,11 +538,11 @@ fn one_at_a_time() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -515,6 +573,12 @@ fn one_at_a_time() {
     docker ps web
     docker inspect web-4 web-5 web-6
     docker compose --dry-run up -d --scale web=3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-4 new healthy
@@ -569,11 +633,11 @@ fn flags_win_over_the_file() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -596,6 +660,12 @@ fn flags_win_over_the_file() {
     docker ps web
     docker inspect web-4 web-5 web-6
     docker compose --dry-run up -d --scale web=3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-4 new healthy
@@ -640,11 +710,11 @@ fn stop_first_because_it_is_written() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -669,6 +739,12 @@ fn stop_first_because_it_is_written() {
     docker ps web
     docker inspect web-3 web-4
     docker compose --dry-run up -d --scale web=2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-3 new healthy
@@ -703,11 +779,11 @@ fn without_a_healthcheck_it_is_watched() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -722,6 +798,12 @@ fn without_a_healthcheck_it_is_watched() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new running
@@ -772,11 +854,11 @@ fn stopped_ones_do_not_come_back_with_the_engine() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -792,6 +874,12 @@ fn stopped_ones_do_not_come_back_with_the_engine() {
     docker ps web
     docker inspect web-4 web-5 web-6
     docker compose --dry-run up -d --scale web=3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-4 new healthy, restart always
@@ -851,16 +939,18 @@ pre_stop:
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
-    docker compose run --rm -T --no-deps --label traefik.enable=false --env TOKEN ("s$ecret" in its environment) --user app web migrate $up
+    docker ps --filter label=io.zdd.pre-start=web
+    docker compose config web
+    docker compose --file - run --rm -T --no-deps --label traefik.enable=false --label io.zdd.pre-start=web --env TOKEN ("s$ecret" in its environment) --user app web migrate $up <stdin d124d2c0>
     docker ps web
     docker compose up --no-start --no-deps --no-recreate --scale web=3 web
     docker ps web
@@ -875,7 +965,13 @@ pre_stop:
     docker rm -v web-1 web-2
     docker ps web
     docker inspect web-3
-    docker compose --dry-run up -d --scale web=1
+    docker compose --dry-run up --no-start --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-3 new healthy
@@ -911,11 +1007,11 @@ fn hook_in_the_label_of_docker_rollout() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -931,6 +1027,12 @@ fn hook_in_the_label_of_docker_rollout() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -977,11 +1079,11 @@ fn one_replica_had_crashed() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -1006,6 +1108,12 @@ fn one_replica_had_crashed() {
     docker ps web
     docker inspect web-4 web-5 web-6
     docker compose --dry-run up -d --scale web=3
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-4 new healthy
@@ -1037,11 +1145,11 @@ fn a_crashed_replica_of_the_wanted_version_is_replaced() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
@@ -1056,6 +1164,12 @@ fn a_crashed_replica_of_the_wanted_version_is_replaced() {
     docker ps web
     docker inspect web-1 web-3
     docker compose --dry-run up -d --scale web=2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-1 new healthy
@@ -1096,11 +1210,11 @@ fn left_over_from_a_killed_run() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3 web-4
@@ -1111,12 +1225,19 @@ fn left_over_from_a_killed_run() {
     docker inspect web-5
     docker start web-5
     docker inspect web-3 web-5
+    docker inspect web-3
     docker stop web-1 web-2
     docker inspect web-1 web-2
     docker rm -v web-1 web-2 web-4
     docker ps web
     docker inspect web-3 web-5
     docker compose --dry-run up -d --scale web=2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-3 new healthy
@@ -1144,11 +1265,11 @@ fn left_over_and_the_wanted_state_is_reached() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -1156,6 +1277,12 @@ fn left_over_and_the_wanted_state_is_reached() {
     docker ps web
     docker inspect web-3
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-3 new healthy
@@ -1205,11 +1332,11 @@ fn one_offs_and_runners_of_hooks_are_nobodys_business() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1224,6 +1351,12 @@ fn one_offs_and_runners_of_hooks_are_nobodys_business() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -1244,16 +1377,17 @@ fn orphans_stay() {
     [TIME]  unchanged: web
     project shop is up to date; nothing was touched
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect gone-1 web-1
     docker compose --profile * config --services
     docker compose --dry-run up -d --scale web=1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     gone-1 new healthy
@@ -1281,21 +1415,24 @@ fn orphans_go_on_request() {
     [TIME]  web  shop-web-1 stopped (exit code 0)
     [TIME]  web  shop-web-1 removed
     [TIME]  web  done in [TIME], serving shop-web-2
-    [TIME]  warning: removed orphans: shop-gone-1
+    [TIME]  gone  shop-gone-1 stopping (grace 10s)
+    [TIME]  gone  shop-gone-1 removed
 
-    web           [TIME] to [TIME]
-      shop-web-1  [BAR]
-      shop-web-2  [BAR]
-                  ░ starting  █ serving  ▓ stopping
+    web            [TIME] to [TIME]
+      shop-web-1   [BAR]
+      shop-web-2   [BAR]
+    gone           [TIME] to [TIME]
+      shop-gone-1  [BAR]
+                   ░ starting  █ serving  ▓ stopping
     start [TIME], health [TIME], stop [TIME], total [TIME]
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect gone-1 tool-1 web-1
@@ -1313,6 +1450,12 @@ fn orphans_go_on_request() {
     docker stop gone-1
     docker rm -v gone-1
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     tool-1 new healthy
@@ -1329,7 +1472,7 @@ fn a_named_service_and_what_it_depends_on() {
     let other = format!("image: other\n{HEALTHCHECK}");
     let file = project(&[("web", &web), ("db", &other), ("cache", &other), ("else", &other)]);
     let scenario = Scenario::new(&file).with([old("web-1"), old("db-1"), old("else-1")]);
-    assert_snapshot!(scenario.run(&["up", "web"]), @r#"
+    assert_snapshot!(scenario.run(&["up", "web"]), @"
     exit code: 0
     --- stderr
     [TIME]  cache  create: nothing of it runs, and a named service depends on it
@@ -1348,7 +1491,6 @@ fn a_named_service_and_what_it_depends_on() {
     [TIME]  web    shop-web-1 stopped (exit code 0)
     [TIME]  web    shop-web-1 removed
     [TIME]  web    done in [TIME], serving shop-web-2
-    [TIME]  warning: Compose does not agree yet: "docker compose up" would go on with "Container shop-db-1 Recreate"
 
     cache           [TIME] to [TIME]
       shop-cache-1  [BAR]
@@ -1360,11 +1502,11 @@ fn a_named_service_and_what_it_depends_on() {
 
     cache and web are up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect other web
     docker ps
     docker inspect db-1 else-1 web-1
@@ -1384,6 +1526,13 @@ fn a_named_service_and_what_it_depends_on() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale cache=1 --scale db=1 --scale else=1 --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker tag [image other] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     cache-1 new healthy
@@ -1391,7 +1540,7 @@ fn a_named_service_and_what_it_depends_on() {
     else-1 old healthy
     web-2 new healthy
     at least: 0 of cache, 1 of db, 1 of else, 1 of web
-    "#);
+    ");
 }
 
 #[test]
@@ -1421,11 +1570,11 @@ fn a_named_service_alone() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect db web
     docker ps
     docker inspect web-1
@@ -1440,6 +1589,12 @@ fn a_named_service_alone() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale db=1 --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -1470,13 +1625,13 @@ fn a_service_of_a_profile_when_named() {
 
     tool is up to date
     --- calls
-    docker compose version --short
-    docker compose --profile * config --hash tool
     docker compose config
-    docker compose config --hash *
     docker compose config tool
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose --profile * config --hash tool
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect tool web
     docker ps
     docker inspect web-1
@@ -1485,7 +1640,13 @@ fn a_service_of_a_profile_when_named() {
     docker ps tool
     docker inspect tool-1
     docker ps tool
-    docker compose --dry-run up -d --scale tool=1 --scale web=1  → exit 1
+    docker compose --dry-run up -d --scale tool=1 --scale web=1 tool web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image tool] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     tool-1 new running
@@ -1508,7 +1669,7 @@ fn a_one_shot_service_comes_before_the_one_that_waits_for_it() {
     [TIME]  web      roll: configuration changed
     [TIME]  migrate  create 1 replica
     [TIME]  migrate  shop-migrate-1 started
-    [TIME]  migrate  shop-migrate-1 healthy
+    [TIME]  migrate  shop-migrate-1 finished
     [TIME]  migrate  done in [TIME], nothing serves
     [TIME]  web      roll to 1 replica
     [TIME]  web      shop-web-2 started
@@ -1529,11 +1690,11 @@ fn a_one_shot_service_comes_before_the_one_that_waits_for_it() {
 
     migrate and web are up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect migrate web
     docker ps
     docker inspect migrate-1 web-1
@@ -1553,6 +1714,13 @@ fn a_one_shot_service_comes_before_the_one_that_waits_for_it() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale migrate=1 --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker tag [image migrate] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     migrate-1 new exited 0
@@ -1596,11 +1764,11 @@ fn what_only_compose_can_start() {
 
     web is up to date
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1 web-2 web-3
@@ -1616,6 +1784,12 @@ fn what_only_compose_can_start() {
     docker ps web
     docker inspect web-3 web-4
     docker compose --dry-run up -d --scale web=2
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-3 new healthy
@@ -1655,11 +1829,11 @@ fn progress_as_json() {
     {"time":[TIME],"event":"service_end","service":"web","outcome":"done","serving":[{"id":"[ID of web-2]","name":"shop-web-2"}],"seconds":[TIME]}
     {"time":[TIME],"event":"end","exit_code":0,"message":"web is up to date","hint":null,"seconds":[TIME]}
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1674,6 +1848,12 @@ fn progress_as_json() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy
@@ -1687,11 +1867,11 @@ fn progress_quiet() {
     assert_snapshot!(scenario.env("COMPOSE_PROGRESS", "quiet").run(&["up"]), @"
     exit code: 0
     --- calls
-    docker compose version --short
     docker compose config
-    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
+    docker compose config --hash *
+    docker compose version --short
     docker image inspect web
     docker ps
     docker inspect web-1
@@ -1706,6 +1886,12 @@ fn progress_quiet() {
     docker ps web
     docker inspect web-2
     docker compose --dry-run up -d --scale web=1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r1
+    docker volume create zdd-revision-shop-1
+    docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
     web-2 new healthy

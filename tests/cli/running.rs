@@ -55,8 +55,13 @@ impl Running {
 
     /// Waits until the log of calls has a line that holds `call`.
     pub fn wait_for_call(&mut self, call: &str) -> &mut Self {
-        self.wait_for(&format!("call {call:?}"), |running| {
-            calls::lines(&running.engine()).iter().any(|line| line.contains(call))
+        self.wait_for_calls(1, call)
+    }
+
+    /// Waits until the log of calls has so many lines that hold `call`.
+    pub fn wait_for_calls(&mut self, count: usize, call: &str) -> &mut Self {
+        self.wait_for(&format!("{count} of call {call:?}"), |running| {
+            calls::lines(&running.engine()).iter().filter(|line| line.contains(call)).count() >= count
         })
     }
 
@@ -65,9 +70,19 @@ impl Running {
         self.wait_for(&format!("{text:?} on stderr"), |running| running.stderr.so_far().contains(text))
     }
 
+    /// Waits until standard output holds `text`.
+    pub fn wait_for_stdout(&mut self, text: &str) -> &mut Self {
+        self.wait_for(&format!("{text:?} on stdout"), |running| running.stdout.so_far().contains(text))
+    }
+
     /// Waits until a call that is held at its end has been carried out.
     pub fn wait_for_done(&mut self) -> &mut Self {
         self.wait_for("the end of a held call", |running| running.engine().join("done").exists())
+    }
+
+    /// Waits until there is a file of this name on the host.
+    pub fn wait_for_file(&mut self, name: &str) -> &mut Self {
+        self.wait_for(&format!("file {name}"), |running| running.dir.path().join(name).exists())
     }
 
     pub fn signal(&mut self, signal: Signal) -> &mut Self {
@@ -95,6 +110,7 @@ impl Running {
         let engine = self.engine();
         let left = calls::left_running(&engine);
         let (stdout, stderr) = (self.stdout.finish(), self.stderr.finish());
+        crate::schema::check(&stdout, &stderr);
         let world = read_world(&engine.join("world.json"));
         let objections = fs::read_to_string(engine.join("objections")).unwrap_or_default();
         assert!(objections.is_empty(), "calls that should not be:\n{objections}\n{stderr}");

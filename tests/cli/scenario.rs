@@ -38,8 +38,12 @@ pub struct Scenario {
 impl Scenario {
     /// All images are there; a build or a pull would bring the same ones.
     pub fn new(config: &str) -> Scenario {
-        let mut world =
-            World { config: config.to_owned(), compose_version: "5.6.1".to_owned(), ..World::default() };
+        let mut world = World {
+            config: config.to_owned(),
+            compose_version: "5.6.1".to_owned(),
+            engine_version: "28.2.2".to_owned(),
+            ..World::default()
+        };
         for (service, reference) in images(config, &world.project()) {
             world.names_of_services.push(service);
             world.images.insert(reference.clone(), image_id(&reference));
@@ -107,6 +111,11 @@ impl Scenario {
         self
     }
 
+    pub fn engine_version(mut self, version: &str) -> Self {
+        self.world.engine_version = version.to_owned();
+        self
+    }
+
     pub fn engine_is_dead(mut self) -> Self {
         self.world.engine_is_dead = true;
         self
@@ -125,7 +134,19 @@ impl Scenario {
     /// HAProxy stands in front of a service, with this many slots and this many sessions on each server.
     pub fn haproxy(mut self, service: &str, slots: usize, sessions: u64) -> Self {
         let slots = vec![Slot::default(); slots];
-        self.world.proxy = Some(Proxy { service: service.to_owned(), sessions, slots });
+        self.world.proxy = Some(Proxy { service: service.to_owned(), sessions, slots, ..Proxy::default() });
+        self
+    }
+
+    /// The socket of HAProxy lets nobody set anything.
+    pub fn haproxy_only_shows(mut self) -> Self {
+        self.world.proxy.as_mut().expect("a proxy").only_shows = true;
+        self
+    }
+
+    /// Its servers have the addresses of IPv6.
+    pub fn by_ipv6(mut self) -> Self {
+        self.world.proxy.as_mut().expect("a proxy").ipv6 = true;
         self
     }
 

@@ -89,9 +89,15 @@ fn help() {
               Show more output
 
     Commands:
-      up       Update services without losing a request
-      plan     Show what up would do, and why
-      version  Show the docker zdd version information
+      up        Update services without losing a request
+      plan      Show what up would do, and why
+      doctor    Show what would hinder a rollout, and what to write instead
+      status    Show what runs of each service, and a rollout in progress
+      history   List the revisions that were deployed
+      diff      Show what differs between a revision and the Compose file
+      rollback  Deploy an earlier revision again
+      restart   Replace containers by new ones of the same version
+      version   Show the docker zdd version information
 
     Run 'docker zdd COMMAND --help' for more information on a command.
     "#);
@@ -136,15 +142,34 @@ fn help_of_up() {
               Don't build an image, even if it's policy
           --no-deps
               Don't update linked services
+          --no-probe
+              Send no requests, whatever the Compose file says
           --order string
               Which containers of a batch go first ("start-first"|"stop-first")
           --parallelism uint
               How many containers of a service to replace at a time, 0 for all at
               once
+          --probe string
+              Send requests to this address during the rollout and report what fails
+          --probe-after duration
+              How long the new version is probed before the old containers are
+              removed (default: 3s)
+          --probe-expect string
+              Which status codes are good, like "200" or "2xx,404" (default:
+              200-399)
+          --probe-max-failures uint
+              More failed requests than this end the rollout and undo it (default:
+              they are only reported)
+          --probe-rate uint
+              Requests a second (default: 20)
+          --probe-timeout duration
+              Longest time for one answer (default: 2s)
           --pull string
               Pull image before running ("always"|"missing"|"never")
           --remove-orphans
               Remove containers for services not defined in the Compose file
+          --report string
+              Write a page about the rollout to FILE, to be opened in a browser
           --scale scale
               Scale SERVICE to NUM instances. Overrides the scale setting in the
               Compose file if present
@@ -165,12 +190,12 @@ fn help_of_up() {
 
     Exit codes:
         0   Done, or nothing to do
-        1   Usage, file or engine error; nothing touched
-        2   Refused by the plan; nothing touched
+        1   Usage, file or engine error; nothing was touched
+        2   Refused by the plan; nothing was touched
         3   The new version failed; the old one serves
-        4   The undo failed too
-        5   Locked by another run
-      130   Interrupted
+        4   The way back failed too: look at it
+        5   Another run holds the project's lock
+      130   Interrupted; the last lines say what serves
     "#);
     for args in [&["help", "zdd", "up"][..], &["zdd", "help", "up"], &["up", "-h"]] {
         assert_eq!(alone(args).stdout, up.stdout, "{args:?}");
@@ -305,4 +330,26 @@ fn completion_of_services() {
     at least: 0 of web, 0 of worker
     ");
     assert_eq!(scenario().without_docker().run(&["__complete", "zdd", "up", ""]).stdout, ":4\n");
+}
+
+/// What the scripts that install and package the program call.
+#[test]
+fn man_pages() {
+    let host = Scenario::new(&web("")).host();
+    let folder = host.path("man");
+    let output = host.run(&["__man", &folder.to_string_lossy()]);
+    assert_eq!((output.exit.code(), output.calls.len()), (Some(0), 0), "{output}");
+    let names = std::fs::read_dir(&folder).expect("a folder").flatten();
+    let mut names: Vec<_> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["diff", "doctor", "history", "plan", "restart", "rollback", "status", "up", "version"]
+            .map(|name| format!("docker-zdd-{name}.1"))
+            .into_iter()
+            .chain(["docker-zdd.1".to_owned()])
+            .collect::<Vec<_>>()
+    );
+    let output = host.run(&["__man", "/proc/none"]);
+    assert_eq!(output.exit.code(), Some(1), "{output}");
 }

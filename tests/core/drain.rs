@@ -96,17 +96,18 @@ fn in_words() {
 
 trait Attached {
     fn on(self, network: &str) -> Self;
-    fn of(self, image: &str, program: &str) -> Self;
+    fn of(self, image: &str, command: &str) -> Self;
 }
 
 impl Attached for Container {
     fn on(mut self, network: &str) -> Self {
-        self.addresses.insert(network.to_owned(), "172.18.0.2".to_owned());
+        self.networks.insert(network.to_owned(), vec![[172, 18, 0, 2].into()]);
         self
     }
 
-    fn of(self, image: &str, program: &str) -> Self {
-        Container { image: image.to_owned(), program: program.to_owned(), ..self }
+    fn of(self, image: &str, command: &str) -> Self {
+        let command = command.split(' ').map(str::to_owned).collect();
+        Container { image: image.to_owned(), command, ..self }
     }
 }
 
@@ -132,8 +133,17 @@ fn haproxy_is_found_by_image_or_program() {
     assert_eq!(means(WEB, &[web.clone(), proxy()]), through(&proxy(), None));
     let built = proxy().of("our-lb", "/usr/local/sbin/haproxy");
     assert_eq!(means(WEB, &[web.clone(), built.clone()]), through(&built, None));
-    let other = proxy().of("traefik:3", "/traefik");
-    assert_eq!(means(WEB, &[web.clone(), other]), Means::Nothing);
+    let entered = proxy().of("app-lb", "docker-entrypoint.sh haproxy -W -db -f /etc/haproxy/haproxy.cfg");
+    assert_eq!(means(WEB, &[web.clone(), entered.clone()]), through(&entered, None));
+    for (image, command) in [
+        ("traefik:3", "/traefik"),
+        ("haproxy-tools/log:1", "/log --of haproxy"),
+        ("prom/haproxy-exporter:1", "/bin/haproxy_exporter"),
+        ("app-lb", "docker-entrypoint.sh nginx -c /etc/haproxy"),
+    ] {
+        let other = proxy().of(image, command);
+        assert_eq!(means(WEB, &[web.clone(), other]), Means::Nothing, "{image}");
+    }
     assert_eq!(means(WEB, &[web]), Means::Nothing);
 }
 
@@ -143,6 +153,43 @@ fn haproxy_elsewhere_or_stopped_is_not_asked() {
     let elsewhere = fresh("lb", 1).on("app_back").of("haproxy:3", "haproxy");
     assert_eq!(means(WEB, &[web.clone(), elsewhere]), Means::Nothing);
     assert_eq!(means(WEB, &[web, proxy().exited(0)]), Means::Nothing);
+}
+
+/// Each service that is changed, in the order of the plan, and what it waits for.
+fn order(file: &str, containers: &[Container]) -> String {
+    let plan = planned(file, containers);
+    let changed = plan.services.iter().filter(|service| !service.steps.is_empty());
+    changed.map(|s| format!("{} after {:?}", s.service, s.after)).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_proxy_that_changes_goes_first_unless_it_depends_on_the_service() {
+    let old = |c: Container| Container { config_hash: "old".to_owned(), ..c };
+    let web = stale("web", 1).on("app_default");
+    let app = stale("app", 1).on("app_default");
+    let both = [web.clone(), old(proxy())];
+    assert_eq!(order(WEB, &both), r#"lb after [], web after ["lb"]"#);
+    assert_eq!(order(WEB, &[web.clone(), proxy()]), "web after []");
+    let waits = WEB.replace("{image: app}", "{image: app, depends_on: {lb: {}}}");
+    assert_eq!(order(&waits, &both), r#"lb after [], web after ["lb"]"#);
+    let behind = WEB.replace("{image: lb}", "{image: lb, depends_on: {web: {}}}");
+    assert_eq!(order(&behind, &both), r#"web after [], lb after ["web"]"#);
+    let far = "services: {app: {image: app}, web: {image: app, depends_on: {app: {}}}, lb: {image: lb, depends_on: {web: {}}}}";
+    let all = [app.clone(), web.clone(), old(proxy())];
+    assert_eq!(order(far, &all), r#"app after [], web after ["app"], lb after ["web"]"#);
+    let chain = "services: {app: {image: app}, web: {image: app, depends_on: {app: {}}}, lb: {image: lb}}";
+    assert_eq!(order(chain, &all), r#"lb after [], app after ["lb"], web after ["app", "lb"]"#);
+    let undrained = WEB.replace("{image: app}", "{image: app, x-zdd: {drain: none}}");
+    assert_eq!(order(&undrained, &both), "lb after [], web after []");
+}
+
+/// Each is found to be the other's proxy; one of them has to begin.
+#[test]
+fn two_proxies_do_not_wait_for_each_other() {
+    let one = Container { config_hash: "old".to_owned(), ..proxy() };
+    let two = stale("edge", 1).on("app_default").of("haproxy:3", "haproxy");
+    let file = "services: {edge: {image: edge}, lb: {image: lb}}";
+    assert_eq!(order(file, &[one, two]), r#"lb after [], edge after ["lb"]"#);
 }
 
 #[test]
@@ -184,7 +231,7 @@ fn the_plan_says_how() {
 #[test]
 fn a_proxy_that_is_asked_for_and_not_there_is_noted() {
     let file = "services: {web: {image: app, x-zdd: {drain: haproxy}}}";
-    assert_snapshot!(planned(file, &[stale("web", 1)]), @"
+    assert_snapshot!(planned(file, &[stale("web", 1)]), @r#"
     Project app
       web  roll       configuration changed
              1. start 1 new container (scale 2; undo: remove)
@@ -192,7 +239,7 @@ fn a_proxy_that_is_asked_for_and_not_there_is_noted() {
              3. drain app-web-1
              4. stop app-web-1 (undo: start again)
              5. remove app-web-1
-           note: drain: no container runs HAProxy now, so nothing is drained
-    ");
+           note: drain: no container on its networks is known to run HAProxy, so nothing is drained; if one does, write "x-zdd: {drain: {until: haproxy, service: NAME}}"
+    "#);
     assert_eq!(planned(file, &[fresh("web", 1)]).services[0].notes, [""; 0]);
 }

@@ -2,11 +2,16 @@
 //!
 //! `data/` holds what the engine and Compose really print; `world` carries plans out on simulated containers.
 
+mod doctor;
+mod doctor_machine;
 mod drain;
 mod hazards;
 mod health;
+mod history;
+mod leaving;
 mod make;
 mod model;
+mod msrv;
 mod observed;
 mod one_shot;
 mod plan;
@@ -14,6 +19,8 @@ mod project;
 mod properties;
 mod refusals;
 mod resume;
+mod schema;
 mod settings;
+mod status;
 mod values;
 mod world;

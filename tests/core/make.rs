@@ -101,7 +101,7 @@ impl Turned for Container {
 
 /// What `docker ps` and `docker image inspect` would have found.
 pub fn observed(model: &Model, containers: &[Container]) -> Observed {
-    let images = model.services.values().map(|service| (service.image.clone(), IMAGE.to_owned()));
+    let images = model.services.values().map(|service| (service.name.clone(), IMAGE.to_owned()));
     Observed { containers: containers.to_vec(), images: images.collect(), ..Observed::default() }
 }
 

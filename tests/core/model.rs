@@ -153,17 +153,22 @@ fn restart_and_grace() {
 fn a_restart_policy_of_deploy_wins() {
     let restart = |policy: &str| {
         let file =
-            format!("services: {{web: {{restart: unless-stopped, deploy: {{restart_policy: {policy}}}}}}}");
+            format!("services: {{web: {{restart: on-failure, deploy: {{restart_policy: {policy}}}}}}}");
         model(&file).services["web"].restart.clone()
     };
     for (policy, restart_as) in [
         ("{condition: none}", "no"),
         ("{condition: none, max_attempts: 3}", "no"),
+        ("{condition: \"no\"}", "no"),
         ("{condition: on-failure}", "on-failure"),
         ("{condition: on-failure, max_attempts: 3}", "on-failure:3"),
         ("{condition: any}", "always"),
-        ("{delay: 5s}", "always"),
-        ("null", "unless-stopped"),
+        ("{condition: always}", "always"),
+        ("{condition: unless-stopped}", "unless-stopped"),
+        ("{delay: 5s}", "no"),
+        ("{max_attempts: 3}", "no"),
+        ("{}", "no"),
+        ("null", "on-failure"),
     ] {
         assert_eq!(restart(policy), restart_as, "{policy}");
     }

@@ -1,6 +1,6 @@
 //! `docker inspect`, as the engine really prints it and as it might.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -85,9 +85,13 @@ fn identity_and_labels() {
 }
 
 #[test]
-fn image_reference_and_program() {
+fn image_reference_and_command() {
     let c = one("app-running-1");
-    assert_eq!((c.image.as_str(), c.program.as_str()), ("app:1", "/bin/busybox"));
+    assert_eq!(c.image, "app:1");
+    assert_eq!(c.command, ["/bin/busybox", "sleep", "600"]);
+    let entered = with(json!({"Path": "docker-entrypoint.sh", "Args": ["haproxy", "-W"]}));
+    assert_eq!(entered.command, ["docker-entrypoint.sh", "haproxy", "-W"]);
+    assert_eq!(with(json!({"Path": "/web", "Args": null})).command, ["/web"]);
 }
 
 #[test]
@@ -102,10 +106,16 @@ fn anonymous_volumes_are_told_from_named_ones() {
 
 #[test]
 fn addresses_of_each_network() {
-    let pair = |network: &str, address: &str| (network.to_owned(), address.to_owned());
-    let expected = [pair("app_back", "172.26.0.3"), pair("app_default", "172.25.0.3")];
-    assert_eq!(one("app-networked-1").addresses, BTreeMap::from(expected));
-    assert_eq!(one("app-running-1").addresses, BTreeMap::from([pair("none", "")]));
+    let pair = |network: &str, addresses: &[&str]| {
+        let parsed = addresses.iter().map(|address| address.parse::<IpAddr>().expect("an address"));
+        (network.to_owned(), parsed.collect::<Vec<_>>())
+    };
+    let expected = [pair("app_back", &["172.26.0.3"]), pair("app_default", &["172.25.0.3"])];
+    assert_eq!(one("app-networked-1").networks, BTreeMap::from(expected));
+    assert_eq!(one("app-running-1").networks, BTreeMap::from([pair("none", &[])]));
+    let both = json!({"a": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": "fd00:0:0::2"}});
+    let networks = with(json!({"NetworkSettings": {"Networks": both}})).networks;
+    assert_eq!(networks["a"], pair("a", &["172.18.0.2", "fd00::2"]).1);
 }
 
 #[test]
@@ -195,7 +205,7 @@ fn the_null_that_go_writes_for_nothing() {
         "Config": {"Healthcheck": {"Test": null}},
     }));
     assert_eq!(nothing.restart.flag(), "no");
-    assert!(nothing.addresses.is_empty());
+    assert!(nothing.networks.is_empty());
     assert_eq!(nothing.health.expect("health").output, None);
     assert_eq!(nothing.healthcheck, None);
     let less = with(json!({"HostConfig": null, "NetworkSettings": null, "State": {"Health": null}}));

@@ -1,7 +1,7 @@
 //! Plans, whole and in words: what `docker zdd plan` prints.
 
 use insta::assert_snapshot;
-use zdd::plan::Request;
+use zdd::{observed::Container, plan::Request};
 
 use crate::make::{Turned, fresh, planned, planned_for, stale};
 
@@ -9,7 +9,7 @@ use crate::make::{Turned, fresh, planned, planned_for, stale};
 const WEB: &str = "services: {web: {image: app, scale: 3}}";
 const FIVE_BY_TWO: &str = "services: {web: {image: app, scale: 5, x-zdd: {parallelism: 2}}}";
 
-fn three_stale() -> Vec<zdd::observed::Container> {
+fn three_stale() -> Vec<Container> {
     vec![stale("web", 1), stale("web", 2), stale("web", 3)]
 }
 
@@ -78,7 +78,7 @@ fn scale_to_none() {
     ");
     assert_snapshot!(planned(none, &three_stale()), @"
     Project app
-      web  roll       configuration changed
+      web  scale      3 of 0 replicas run
              1. drain app-web-1, app-web-2, app-web-3
              2. stop app-web-1, app-web-2, app-web-3 (undo: start again)
              3. remove app-web-1, app-web-2, app-web-3
@@ -104,8 +104,7 @@ fn roll_all_at_once() {
 
 #[test]
 fn roll_says_what_changed() {
-    let reason =
-        |containers: &[zdd::observed::Container]| planned(WEB, containers).services[0].reason.clone();
+    let reason = |containers: &[Container]| planned(WEB, containers).services[0].reason.clone();
     let image = |n| fresh("web", n).of_image("sha256:old");
     assert_eq!(reason(&[image(1), image(2), image(3)]), "image changed");
     assert_eq!(reason(&three_stale()), "configuration changed");
@@ -200,6 +199,24 @@ fn stop_first() {
              7. start 1 new container (scale 6, leaving the stopped ones stopped; undo: remove)
              8. wait until healthy, or running 10s without a healthcheck
              9. remove app-web-1, app-web-2, app-web-3
+    ");
+}
+
+/// One that was stopped makes room for the first new one.
+#[test]
+fn a_resumed_stop_first_starts_what_is_missing_before_it_stops_more() {
+    let stop_first = "services: {web: {image: app, scale: 2, \
+                      deploy: {update_config: {order: stop-first, parallelism: 1}}}}";
+    assert_snapshot!(planned(stop_first, &[stale("web", 1).exited(0), stale("web", 2)]), @"
+    Project app
+      web  roll       configuration changed
+             1. start 1 new container (scale 3, leaving the stopped ones stopped; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. drain app-web-2
+             4. stop app-web-2 (undo: start again)
+             5. start 1 new container (scale 4, leaving the stopped ones stopped; undo: remove)
+             6. wait until healthy, or running 10s without a healthcheck
+             7. remove app-web-2, app-web-1
     ");
 }
 
@@ -301,7 +318,7 @@ fn a_provider_has_nothing_to_roll() {
 fn what_anonymous_volumes_hold_is_lost_and_said_so() {
     let with = |n: u32| {
         let anonymous_volumes = vec!["/cache".to_owned(), "/data".to_owned()];
-        zdd::observed::Container { anonymous_volumes, ..stale("web", n) }
+        Container { anonymous_volumes, ..stale("web", n) }
     };
     assert_snapshot!(planned("services: {web: {image: app, scale: 2}}", &[with(1), with(2)]), @"
     Project app
@@ -311,8 +328,20 @@ fn what_anonymous_volumes_hold_is_lost_and_said_so() {
              3. drain app-web-1, app-web-2
              4. stop app-web-1, app-web-2 (undo: start again)
              5. remove app-web-1, app-web-2
-           note: what it wrote to /cache, /data is gone with the old container: an anonymous volume is not handed on; give it a name
+           note: what it wrote to /cache, /data is gone with app-web-1, app-web-2: an anonymous volume is not handed on; give it a name
     ");
+    let crashed = Container { config_hash: "new".to_owned(), ..with(2).exited(137) };
+    assert_snapshot!(planned("services: {web: {image: app, scale: 2}}", &[fresh("web", 1), crashed.clone()]), @"
+    Project app
+      web  scale      1 of 2 replicas run
+             1. start 1 new container (scale 3, leaving the stopped ones stopped; undo: remove)
+             2. wait until healthy, or running 10s without a healthcheck
+             3. remove app-web-2
+           note: what it wrote to /cache, /data is gone with app-web-2: an anonymous volume is not handed on; give it a name
+    ");
+    let note = |of: Container| planned("services: {web: {image: app}}", &[fresh("web", 1), of]).to_string();
+    assert!(note(crashed).contains("is gone with app-web-2"));
+    assert!(!note(with(2).created()).contains("is gone with"), "it never ran");
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn as_json() {
       "services": [
         {
           "after": [],
+          "asked": true,
           "means": {
             "by": "nothing"
           },

@@ -84,7 +84,7 @@ fn a_hazard_hinders_neither_the_first_start_nor_the_last_stop() {
     let none = DATABASE.replace("image: db", "image: db, scale: 0");
     assert_snapshot!(planned(&none, &[stale("db", 1)]), @"
     Project app
-      db  roll       configuration changed
+      db  scale      1 of 0 replicas run
             1. drain app-db-1
             2. stop app-db-1 (undo: start again)
             3. remove app-db-1

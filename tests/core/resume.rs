@@ -31,6 +31,21 @@ fn broken_off_while_the_new_ones_were_watched() {
     ");
 }
 
+/// A proxy may not know of those that the run that was broken off has started.
+#[test]
+fn what_an_earlier_run_has_started_settles_too() {
+    let settles = "services: {web: {image: app, x-zdd: {settle: 3s}}}";
+    assert_snapshot!(planned(settles, &[stale("web", 1), fresh("web", 2)]), @"
+    Project app
+      web  roll       configuration changed; 1 replica done before, 1 to go
+             1. wait until healthy, or running 10s without a healthcheck, with app-web-2
+             2. give the proxy 3s to pick them up
+             3. drain app-web-1
+             4. stop app-web-1 (undo: start again)
+             5. remove app-web-1
+    ");
+}
+
 #[test]
 fn broken_off_between_two_batches() {
     let five = [
@@ -177,10 +192,11 @@ fn everything_is_down() {
 
 #[test]
 fn everything_of_the_wanted_version_is_unhealthy() {
-    assert_snapshot!(planned(WEB, &[1, 2, 3].map(|n| fresh("web", n).unhealthy())), @"
+    assert_snapshot!(planned(WEB, &[1, 2, 3].map(|n| fresh("web", n).unhealthy())), @r#"
     Project app
       web  unchanged  as wanted
-    ");
+           note: app-web-1 is unhealthy, app-web-2 is unhealthy, app-web-3 is unhealthy, but of the wanted version, so nothing is done; "docker zdd up --force-recreate web" replaces it
+    "#);
 }
 
 #[test]

@@ -97,16 +97,18 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The promise: start-first never falls below what is wanted, or served before; stop-first by one batch.
+    /// The promise: start-first never falls below what is wanted, or served before; stop-first by one batch
+    /// below what is wanted.
     fn floor(&self, plan: &ServicePlan) -> usize {
         let serving = self.containers.iter().filter(|c| c.serves()).count();
-        let promised = serving.min(self.service.replicas as usize);
+        let wanted = self.service.replicas as usize;
+        let promised = serving.min(wanted);
         let unproven = self.containers.iter().any(|c| running(c) && !c.serves());
         match (plan.verdict, self.service.settings.order, self.service.settings.parallelism as usize) {
             (Verdict::Recreate, _, _) | (_, Order::StopFirst, 0) => 0,
             (_, Order::StartFirst, _) => promised,
             (_, Order::StopFirst, _) if unproven => 0,
-            (_, Order::StopFirst, batch) => promised.saturating_sub(batch),
+            (_, Order::StopFirst, batch) => promised.min(wanted.saturating_sub(batch)),
         }
     }
 

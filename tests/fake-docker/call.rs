@@ -82,7 +82,11 @@ impl Call {
     }
 
     pub fn reads_stdin(&self) -> bool {
-        self.compose_values(&["--file", "-f"]).any(|file| file == "-")
+        self.imports() || self.compose_values(&["--file", "-f"]).any(|file| file == "-")
+    }
+
+    fn imports(&self) -> bool {
+        self.compose.is_none() && self.verb() == "import"
     }
 
     /// For people and tests: IDs as names, without what every call must have and the fake insists on.
@@ -101,13 +105,14 @@ impl Call {
             let project = self.project().filter(|project| *project == world.project());
             let usual = |(name, value): &&Flag| {
                 matches!(name.as_str(), "--ansi" | "--progress")
+                    || (name == "--project-directory" && self.reads_stdin())
                     || (name == "-p" && value.as_deref() == project)
             };
             let told = |flag: &&Flag| !usual(flag);
             line.extend(flags.iter().filter(told).map(typed));
         }
         line.extend(self.told_words(world));
-        if !self.stdin.is_empty() {
+        if !self.stdin.is_empty() && !self.imports() {
             line.push(format!("<stdin {}>", &hex(&self.stdin)[..8]));
         }
         line.join(" ").trim_end().to_owned()
@@ -123,18 +128,44 @@ impl Call {
                 let project = format!(" --filter label=com.docker.compose.project={}", world.project());
                 let text =
                     text.replacen(" -aq --no-trunc --filter label=com.docker.compose.oneoff=False", "", 1);
+                let text = text.replacen(" --no-trunc --format {{.ID}} {{.Names}}", "", 1);
                 text.replacen(&project, "", 1).replacen(" --filter label=com.docker.compose.service=", " ", 1)
             }
             (None, "volume") => {
-                let shown =
-                    self.words.iter().filter(|word| *word != "--label" && !word.starts_with("io.zdd.lock."));
-                shown.cloned().collect::<Vec<_>>().join(" ").replacen(" --format {{json .Labels}}", "", 1)
+                let is_ours = |word: &&String| *word != "--label" && !word.starts_with("io.zdd.");
+                let shown: Vec<_> = self.words.iter().filter(is_ours).cloned().collect();
+                let filter = format!(" --filter label=io.zdd.revision.project={}", world.project());
+                let text = shown.join(" ").replacen(" --format {{json .Labels}}", "", 1);
+                text.replacen(&filter, "", 1).replacen(" --format {{.Label \"io.zdd.revision\"}}", "", 1)
+            }
+            (None, "image") => text.replacen(" --no-trunc --format {{.Tag}} {{.ID}}", "", 1),
+            (None, "create") => {
+                let usual = " --pull never --network none --label io.zdd.revision.reading=true";
+                let name = format!(" --name zdd-revision-reading-{}-", world.project());
+                let text = text.replacen(usual, "", 1);
+                match text.split_once(&name).and_then(|(start, end)| Some((start, end.split_once(' ')?.1))) {
+                    Some((start, end)) => format!("{start} {end}"),
+                    None => text,
+                }
             }
             (None, "inspect") => text.replacen(" --type container", "", 1),
             _ => text,
         };
-        let name = |word: &str| world.names.get(word).map_or(word.to_owned(), |name| world.short(name));
+        let name = |word: &str| {
+            let (id, path) = word.split_once(':').map_or((word, None), |(id, path)| (id, Some(path)));
+            match (world.names.get(id), path) {
+                (Some(name), Some(path)) => format!("{}:{path}", world.short(name)),
+                (Some(name), None) => world.short(name),
+                (None, _) => word.to_owned(),
+            }
+        };
+        let image =
+            |word: &str| world.images.iter().find(|(_, id)| *id == word).map(|(name, _)| name.clone());
         let mut words: Vec<_> = text.split(' ').map(name).collect();
+        if self.compose.is_none() && self.verb() == "tag" {
+            words[1] = format!("[image {}]", image(&words[1]).unwrap_or_default());
+            words[2] = kept(&words[2]);
+        }
         if self.compose.is_none() && self.verb() == "inspect" {
             words[1..].sort();
         }
@@ -146,6 +177,14 @@ impl Call {
             }
         }
         words
+    }
+}
+
+/// `zdd-revision/shop:[ID]`
+fn kept(reference: &str) -> String {
+    match reference.split_once(':') {
+        Some((repository, _)) => format!("{repository}:[ID]"),
+        None => reference.to_owned(),
     }
 }
 

@@ -1,18 +1,32 @@
 //! `docker compose …`, as Compose 5.6.1 answers.
 
+use std::{env, process::Command};
+
 use serde_json::json;
 
 use crate::{
     answer::Answer,
     call::{Arguments, Call},
     file::Service,
-    world::{Container, World, hash_of},
+    world::{Container, World},
 };
 
+/// A file on standard input stands in for the one in the folder.
 pub fn answer(world: &mut World, call: &Call) -> Answer {
+    if call.stdin.is_empty() {
+        return answer_from_file(world, call);
+    }
+    let config = std::mem::replace(&mut world.config, call.stdin.clone());
+    let answer = answer_from_file(world, call);
+    world.config = config;
+    answer
+}
+
+fn answer_from_file(world: &mut World, call: &Call) -> Answer {
     let words = call.words.as_slice();
     let read = |switches, values| Arguments::read(words, switches, values, false);
     let result = match call.verb() {
+        "version" | "config" if world.real_docker.is_some() => return real(world),
         "version" => read(&["--short"], &[]).map(|_| Answer::text(format!("{}\n", world.compose_version))),
         "config" => read(&["--services"], &["--hash"]).map(|a| config(world, call, &a)),
         _ if world.engine_is_dead => return crate::engine::answer(world, call),
@@ -32,6 +46,18 @@ pub fn answer(world: &mut World, call: &Call) -> Answer {
     result.unwrap_or_else(|flag| Answer::unknown(&format!("unknown flag: {flag}")))
 }
 
+/// The call as it came, answered by a real Compose. It takes no engine to read files.
+fn real(world: &World) -> Answer {
+    let program = world.real_docker.as_ref().expect("a real docker");
+    let output = Command::new(program).args(env::args_os().skip(1)).output().expect("an answer of Compose");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Answer {
+        code: output.status.code().unwrap_or(1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
 fn config(world: &World, call: &Call, arguments: &Arguments) -> Answer {
     let hashed: Vec<_> = arguments.one("--hash").filter(|names| *names != "*").into_iter().collect();
     let hashed = hashed.iter().flat_map(|names| names.split(',')).map(str::to_owned);
@@ -42,15 +68,15 @@ fn config(world: &World, call: &Call, arguments: &Arguments) -> Answer {
     }
     let profiles: Vec<_> = call.compose_values(&["--profile"]).collect();
     let services = world.enabled(&profiles, &named);
+    // Compose lists services in no order that holds from call to call, so nothing may rest on one.
     if arguments.has("--services") {
-        return Answer::text(
-            services.iter().map(|service| format!("{}\n", service.name)).collect::<String>(),
-        );
+        let lines = services.iter().rev().map(|service| format!("{}\n", service.name));
+        return Answer::text(lines.collect::<String>());
     }
     if arguments.has("--hash") {
         let shown = services.iter().filter(|service| named.is_empty() || named.contains(&service.name));
         let lines: Vec<_> =
-            shown.map(|service| format!("{} {}", service.name, hash_of(&service.name))).collect();
+            shown.map(|service| format!("{} {}", service.name, world.hash(&service.name))).collect();
         return Answer::text(lines.join("\n"));
     }
     Answer::text(world.config_of(&services))
@@ -125,6 +151,18 @@ fn question(world: &World) -> String {
     )
 }
 
+impl World {
+    /// Made from another configuration or image, or in a container that will be replaced.
+    fn is_obsolete(&self, service: &Service, container: &Container) -> bool {
+        let parents = self.services().into_iter().filter(|parent| service.parents.contains(&parent.name));
+        container.config_hash != self.hash(&service.name)
+            || self.images.get(&service.image).is_none_or(|image| *image != container.image_id)
+            || parents.into_iter().any(|parent| {
+                self.replicas(&parent.name).iter().any(|container| self.is_obsolete(&parent, container))
+            })
+    }
+}
+
 impl Up<'_> {
     fn carry_out(&mut self, arguments: &Arguments) -> Result<(), String> {
         self.network();
@@ -170,6 +208,9 @@ impl Up<'_> {
             }
         }
         let created = last + 1..=last + if self.dry { missing } else { 0 };
+        if self.service.has_post_start && !created.is_empty() {
+            return Err("interactive exec is not supported in dry-run mode".to_owned());
+        }
         created.for_each(|number| self.say_started(&self.name(number)));
         Ok(())
     }
@@ -202,8 +243,7 @@ impl Up<'_> {
     }
 
     fn is_obsolete(&self, container: &Container) -> bool {
-        container.config_hash != hash_of(&self.service.name)
-            || self.world.images.get(&self.service.image).is_none_or(|image| *image != container.image_id)
+        self.world.is_obsolete(&self.service, container)
     }
 
     fn remove(&mut self, container: &Container) {

@@ -56,11 +56,22 @@ impl Container {
         if let Some(service) = service {
             service.write_into(&mut json["Config"]);
         }
+        if let Some(image) = &self.image {
+            json["Config"]["Image"] = json!(image);
+        }
+        let mount = |target: &String| json!({ "Type": "volume", "Name": hex(target), "Destination": target });
+        json["Mounts"] = json!(self.anonymous.iter().map(mount).collect::<Vec<_>>());
         self.now.write_into(&mut json["State"]);
         let address = if self.is_up() { self.address.as_str() } else { "" };
         json["NetworkSettings"]["Networks"]["shop_default"]["IPAddress"] = json!(address);
+        json["NetworkSettings"]["Networks"]["shop_default"]["GlobalIPv6Address"] = json!(ipv6(address));
         json
     }
+}
+
+/// `fd00::2` for `172.18.0.2`
+pub fn ipv6(address: &str) -> String {
+    address.rsplit_once('.').map(|(_, last)| format!("fd00::{last}")).unwrap_or_default()
 }
 
 impl Reading {
@@ -109,6 +120,11 @@ pub fn label(key: &str) -> String {
 }
 
 impl World {
+    /// The configuration hash that Compose would write on a container of this service.
+    pub fn hash(&self, service: &str) -> String {
+        self.hashes.get(service).cloned().unwrap_or_else(|| hash_of(service))
+    }
+
     pub fn find(&mut self, id: &str) -> Option<&mut Container> {
         self.containers.iter_mut().find(|container| container.id == id || container.name == id)
     }
@@ -139,7 +155,7 @@ impl World {
             name,
             service: service.name.clone(),
             number,
-            config_hash: hash_of(&service.name),
+            config_hash: self.hash(&service.name),
             image_id: self.images.get(&service.image).cloned().unwrap_or_default(),
             restart: service.restart.clone(),
             address,
@@ -212,6 +228,14 @@ impl World {
             self.count_serving();
         }
         Ok(())
+    }
+
+    /// One that was run with `--rm` comes to its end, and goes.
+    ///
+    /// # Errors
+    /// There is no such container.
+    pub fn end_one_off(&mut self, id: &str) -> Result<(), String> {
+        self.stop(id).and_then(|()| self.remove(id))
     }
 
     /// # Errors

@@ -5,23 +5,42 @@ use serde_json::json;
 use crate::{
     answer::Answer,
     call::{Arguments, Call},
-    world::World,
+    revisions,
+    world::{Container, World},
 };
 
+const DEAD: &str =
+    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+
 pub fn answer(world: &mut World, call: &Call) -> Answer {
-    if world.engine_is_dead {
-        return Answer::failed(
-            1,
-            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
-        );
+    match call.verb() {
+        "version" => return version(world),
+        "info" if call.words.iter().any(|word| word == "{{.Name}}") => {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            return Answer::text(world.engine_name.clone().unwrap_or(name));
+        }
+        "info" => return info(world),
+        _ if world.engine_is_dead => return Answer::failed(1, DEAD),
+        _ => {}
     }
     let words = call.words.as_slice();
     let read = |switches, values| Arguments::read(words, switches, values, false);
     let result = match call.verb() {
-        "ps" => read(&["-aq", "--no-trunc"], &["--filter"]).map(|a| ps(world, &a)),
+        "ps" => read(&["-aq", "--no-trunc"], &["--filter", "--format"]).map(|a| ps(world, &a)),
+        "wait" => read(&[], &[]).map(|a| each(&a, |id| world.end_one_off(id))),
         "inspect" => read(&[], &["--type"]).map(|a| inspect(world, &a)),
         "image" if words.get(1).is_some_and(|word| word == "inspect") => {
             read(&[], &[]).map(|a| image_inspect(world, &a))
+        }
+        "image" => revisions::image(world, words),
+        "tag" => read(&[], &[]).map(|a| revisions::tag(world, &a)),
+        "import" => read(&["-"], &[]).map(|a| revisions::import(world, &a, &call.stdin)),
+        "create" => {
+            read(&[], &["--pull", "--network", "--label", "--name"]).map(|a| revisions::create(world, &a))
+        }
+        "cp" => read(&["-"], &[]).map(|a| revisions::copy(world, &a)),
+        "rm" if words.last().is_some_and(|word| revisions::holder(world, word).is_some()) => {
+            read(&["-v"], &[]).map(|a| revisions::remove_holder(world, &a))
         }
         "start" => read(&[], &[]).map(|a| each(&a, |id| world.start(id)).for_start(&a)),
         "stop" => read(&[], &["--time"]).map(|a| each(&a, |id| world.stop(id))),
@@ -36,6 +55,28 @@ pub fn answer(world: &mut World, call: &Call) -> Answer {
     result.unwrap_or_else(|flag| Answer::unknown(&format!("unknown flag: {flag}")))
 }
 
+/// The client's half is printed without an engine too.
+fn version(world: &World) -> Answer {
+    let client = json!({ "Version": "28.2.2" });
+    if world.engine_is_dead {
+        let stdout = json!({ "Client": client, "Server": null }).to_string();
+        return Answer { stdout, ..Answer::failed(1, DEAD) };
+    }
+    Answer::text(format!("{}\n", json!({ "Client": client, "Server": { "Version": world.engine_version } })))
+}
+
+/// The list of plugins: Compose, and the program that asks.
+fn info(world: &World) -> Answer {
+    let parent = std::os::unix::process::parent_id();
+    let path = std::fs::read_link(format!("/proc/{parent}/exe")).unwrap_or_default();
+    let version = format!("v{}", env!("CARGO_PKG_VERSION"));
+    let plugins = json!([
+        { "Name": "compose", "Version": format!("v{}", world.compose_version), "Path": "/usr/libexec/docker/cli-plugins/docker-compose" },
+        { "Name": "zdd", "Version": version, "Path": path },
+    ]);
+    Answer::text(format!("{plugins}\n"))
+}
+
 fn ps(world: &World, arguments: &Arguments) -> Answer {
     let filters: Vec<_> =
         arguments.all("--filter").iter().filter_map(|text| text.strip_prefix("label=")).collect();
@@ -47,7 +88,11 @@ fn ps(world: &World, arguments: &Arguments) -> Answer {
     };
     // The newest first.
     let found = world.containers.iter().rev().filter(|container| fits(&container.labels()));
-    Answer::text(found.map(|container| container.id.clone() + "\n").collect::<String>())
+    let line = |container: &Container| match arguments.has("-aq") {
+        true => format!("{}\n", container.id),
+        false => format!("{} {}\n", container.id, container.name),
+    };
+    Answer::text(found.filter(|c| arguments.has("-aq") || c.is_up()).map(line).collect::<String>())
 }
 
 fn inspect(world: &mut World, arguments: &Arguments) -> Answer {
@@ -70,7 +115,7 @@ fn image_inspect(world: &World, arguments: &Arguments) -> Answer {
     for reference in &arguments.operands[1..] {
         match world.images.get(reference) {
             Some(id) => {
-                found.push(json!({ "Id": id, "RepoTags": [reference], "Config": { "Labels": null } }))
+                found.push(json!({ "Id": id, "RepoTags": [reference], "Config": { "Labels": null, "Healthcheck": null } }))
             }
             None => {
                 stderr += &format!(
@@ -139,7 +184,14 @@ fn logs(world: &mut World, arguments: &Arguments) -> Answer {
 fn volume(world: &mut World, words: &[String]) -> Result<Answer, String> {
     let missing =
         |name: &str| Answer::failed(1, &format!("Error response from daemon: get {name}: no such volume"));
-    let arguments = Arguments::read(words, &[], &["--label", "--format"], false)?;
+    let arguments = Arguments::read(words, &[], &["--label", "--format", "--filter"], false)?;
+    match arguments.operands.first().map(String::as_str) {
+        Some("ls") => return Ok(revisions::volumes(world, &arguments)),
+        Some("rm") if arguments.operands.len() > 2 => {
+            return Ok(revisions::remove_volumes(world, &arguments));
+        }
+        _ => {}
+    }
     let [verb, name] = arguments.operands.as_slice() else {
         return Ok(Answer::unknown("one volume at a time"));
     };

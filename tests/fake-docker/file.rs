@@ -15,6 +15,9 @@ pub struct Service {
     pub restart: String,
     pub replicas: usize,
     pub profiles: Vec<String>,
+    /// The services in whose containers this one's containers live.
+    pub parents: Vec<String>,
+    pub has_post_start: bool,
     depends_on: Vec<String>,
     healthcheck: Yaml,
     grace: Option<Duration>,
@@ -42,6 +45,8 @@ impl Service {
             restart: text("restart").unwrap_or_else(|| "no".to_owned()),
             replicas: replicas.as_u64().unwrap_or(1) as usize,
             profiles: names(&yaml["profiles"]),
+            parents: parents(yaml),
+            has_post_start: !yaml["post_start"].is_null(),
             depends_on: keys(&yaml["depends_on"]),
             healthcheck: yaml["healthcheck"].clone(),
             grace: text("stop_grace_period").map(|text| duration(&text)),
@@ -76,15 +81,22 @@ impl Service {
     }
 }
 
+fn parents(yaml: &Yaml) -> Vec<String> {
+    let modes = ["network_mode", "ipc", "pid"].map(|key| yaml[key].as_str()?.strip_prefix("service:"));
+    let volumes = yaml["volumes_from"].as_sequence().into_iter().flatten().filter_map(Yaml::as_str);
+    let volumes = volumes.filter_map(|from| from.split(':').next());
+    modes.into_iter().flatten().chain(volumes).map(str::to_owned).collect()
+}
+
 /// Go's form of durations, as far as the tests write it: `1m30s`, `500ms`.
 fn duration(text: &str) -> Duration {
     let units = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
     let (mut sum, mut rest) = (0, text);
     while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit()).expect("a unit");
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').expect("a unit");
         let (name, factor) =
             units.into_iter().find(|(name, _)| rest[end..].starts_with(name)).expect("a known unit");
-        sum += rest[..end].parse::<u64>().expect("a number") * factor;
+        sum += (rest[..end].parse::<f64>().expect("a number") * f64::from(factor)) as u64;
         rest = &rest[end + name.len()..];
     }
     Duration::from_millis(sum)

@@ -9,6 +9,7 @@ mod engine;
 mod file;
 mod host;
 mod proxy;
+mod revisions;
 mod strict;
 mod world;
 
@@ -75,6 +76,16 @@ fn begin(host: &Host, world: &mut World, call: &Call) -> (String, Vec<Deed>) {
         match deed {
             Deed::Becomes(name, reading) => world.become_reading(name, reading),
             Deed::Vanishes(name) => world.vanish(name),
+            Deed::Edited(service) => {
+                world
+                    .hashes
+                    .insert(service.clone(), world::hex(&format!("another configuration of {service}")));
+            }
+            Deed::Rebuilt(image) => {
+                world
+                    .images
+                    .insert(image.clone(), format!("sha256:{}", world::hex(&format!("another {image}"))));
+            }
             Deed::EngineDies => world.engine_is_dead = true,
             _ => {}
         }

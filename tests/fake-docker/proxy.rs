@@ -1,7 +1,10 @@
 //! HAProxy in a container, as far as its runtime API shows it: slots that Docker's DNS fills with the addresses of
 //! running containers, and that keep their state whoever comes into them.
 
-use crate::world::{Proxy, Slot, World};
+use crate::{
+    containers::ipv6,
+    world::{Proxy, Slot, World},
+};
 
 impl World {
     /// Carries commands out that came by `docker exec`, and returns the answers.
@@ -11,6 +14,7 @@ impl World {
         let mut answer = String::new();
         for command in commands.split("; ") {
             match command.split(' ').collect::<Vec<_>>().as_slice() {
+                ["set", ..] if proxy.only_shows => answer += "Permission denied\n\n",
                 ["set", "server", server, "state", state] => proxy.set(server, *state == "drain"),
                 ["show", "servers", ..] => answer += &self.states(&proxy),
                 ["show", "stat", ..] => answer += &proxy.statistics(),
@@ -50,7 +54,12 @@ impl World {
                 .to_owned();
         for (number, slot) in (1..).zip(&proxy.slots) {
             let serves = self.containers.iter().any(|c| c.address == slot.address && c.serves());
-            let address = if slot.address.is_empty() { "-" } else { &slot.address };
+            let address = match slot.address.as_str() {
+                "" => "-".to_owned(),
+                // The resolver writes it as it likes.
+                address if proxy.ipv6 => ipv6(address).replace("::", ":0:0:0:0:0:0:"),
+                address => address.to_owned(),
+            };
             let admin = if slot.drained { 8 } else { 0 };
             text +=
                 &format!("3 app {number} app{number} {address} {} {admin} 1\n", if serves { 2 } else { 0 });

@@ -10,6 +10,13 @@ pub struct World {
     pub config: String,
     pub names_of_services: Vec<String>,
     pub compose_version: String,
+    /// A real `docker` (or Compose plugin): it says in place of the fake what the files mean.
+    pub real_docker: Option<String>,
+    /// Service → the hash that an up-to-date container of it carries, where it is not the usual one.
+    pub hashes: BTreeMap<String, String>,
+    pub engine_version: String,
+    /// The machine that it runs on, where that is not this one.
+    pub engine_name: Option<String>,
     /// The engine does not answer.
     pub engine_is_dead: bool,
     /// The network's definition is not the one it was created with: any `up` would stop what stands on it.
@@ -22,6 +29,10 @@ pub struct World {
     pub offered: BTreeMap<String, String>,
     /// Name → labels.
     pub volumes: BTreeMap<String, BTreeMap<String, String>>,
+    /// Image ID → the archive that it was imported from.
+    pub imported: BTreeMap<String, String>,
+    /// ID of a container that never runs → its image and its name.
+    pub holders: BTreeMap<String, (String, String)>,
     /// Oldest first.
     pub containers: Vec<Container>,
     /// Service → what its new containers do, the first, the second, …; the last one's way holds for all others.
@@ -63,6 +74,10 @@ pub struct Container {
     /// Its exit code when it is stopped.
     pub stops_with: i64,
     pub log: String,
+    /// Where anonymous volumes are mounted in it.
+    pub anonymous: Vec<String>,
+    /// The image reference it was created with, where it is not the service's.
+    pub image: Option<String>,
 }
 
 /// HAProxy with a backend `app` of servers `app1`, `app2`, …
@@ -70,9 +85,13 @@ pub struct Container {
 pub struct Proxy {
     /// Whose containers are the servers.
     pub service: String,
+    /// Its resolver prefers IPv6.
+    pub ipv6: bool,
     /// How many sessions each server has.
     pub sessions: u64,
     pub slots: Vec<Slot>,
+    /// Its socket has no `level admin`: what is set is refused, and what is looked at is answered.
+    pub only_shows: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -128,6 +147,10 @@ pub enum Deed {
     Becomes(String, Reading),
     /// Before the call, somebody removes a container.
     Vanishes(String),
+    /// Before the call, somebody edits what the file says of a service.
+    Edited(String),
+    /// Before the call, somebody builds an image anew.
+    Rebuilt(String),
     /// From this call on the engine does not answer.
     EngineDies,
 }
@@ -192,8 +215,13 @@ pub fn hash_of(service: &str) -> String {
 
 impl World {
     pub fn project(&self) -> String {
-        let name = self.config.lines().find_map(|line| line.strip_prefix("name: "));
-        name.unwrap_or_default().trim_matches('"').to_owned()
+        let written = self.config.lines().find_map(|line| line.strip_prefix("name: "));
+        if let Some(name) = written {
+            return name.trim_matches('"').to_owned();
+        }
+        // JSON, on standard input.
+        let file: serde_yaml::Value = serde_yaml::from_str(&self.config).unwrap_or_default();
+        file["name"].as_str().unwrap_or_default().to_owned()
     }
 
     /// `web-1` for `shop-web-1`.

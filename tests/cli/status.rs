@@ -1,0 +1,267 @@
+//! `docker zdd status`: what runs, what does not, and what to type.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use rustix::process::Signal;
+
+use crate::{
+    files::{project, web},
+    history::twice,
+    scenario::{Scenario, new, old},
+    world::{Deed, Reading},
+};
+
+const JOB: &str =
+    "image: app\ndepends_on: {migrate: {condition: service_completed_successfully, required: true}}";
+
+fn shop() -> String {
+    project(&[
+        ("db", "image: db:16\nprofiles: [data]"),
+        ("migrate", "image: app"),
+        ("web", &format!("{JOB}\nscale: 2")),
+        ("worker", "image: app"),
+    ])
+}
+
+fn lock(scenario: Scenario, labels: &[(&str, &str)]) -> Scenario {
+    let labels: Vec<_> = labels.iter().map(|(k, v)| (format!("io.zdd.lock.{k}"), *v)).collect();
+    let labels: Vec<_> = labels.iter().map(|(k, v)| (k.as_str(), *v)).collect();
+    scenario.volume("zdd-lock-shop", &labels)
+}
+
+/// Without the ages, which depend on the day.
+fn ageless(text: &str) -> String {
+    let rules = [(r" {3}\d+[smhd] {3}", "   AGE   "), (r"\(\d+[smhd]\)", "(AGE)"), (" {3,}", "   ")];
+    rules.iter().fold(text.to_owned(), |text, (pattern, new)| {
+        regex_lite::Regex::new(pattern).expect("a pattern").replace_all(&text, *new).into_owned()
+    })
+}
+
+#[test]
+fn of_a_whole_project() {
+    let output = Scenario::new(&shop())
+        .with([
+            new("db-1"),
+            new("migrate-1").is("exited 0"),
+            new("web-1"),
+            new("web-2").is("starting"),
+            new("worker-1").other_image().is("running"),
+            new("gone-1"),
+            new("web-9").label("oneoff", "True").named("web-run-1"),
+        ])
+        .run(&["status"]);
+    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_snapshot!(ageless(&output.to_string()), @r#"
+    exit code: 0
+    --- stdout
+    SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
+    migrate   app   -   -   exited (0)   -   job done
+    web   app   1/2   -   1 healthy, 1 starting   AGE   up to date
+    worker   app   1/1   -   running   AGE   image changed
+    db   db:16   1   -   healthy   AGE   profile not enabled
+    gone   web   1   -   healthy   AGE   orphan
+
+    what runs of worker is not what the files want; type "docker zdd plan worker" to see what "docker zdd up" would do
+    no file names gone any more; type "docker zdd up --remove-orphans" to remove it
+    --- calls
+    docker compose config
+    docker compose config --hash *
+    docker compose version --short
+    docker volume inspect zdd-lock-shop  → exit 1
+    docker volume ls
+    docker image inspect app
+    docker ps
+    docker inspect db-1 gone-1 migrate-1 web-1 web-2 worker-1
+    docker compose --profile * config --services
+    --- containers
+    db-1 new healthy
+    gone-1 new healthy
+    migrate-1 new exited 0
+    web-1 new healthy
+    web-2 new starting
+    web-run-1 new healthy
+    worker-1 new running
+    at least: 1 of db, 0 of migrate, 1 of web, 1 of worker
+    "#);
+}
+
+/// After a rollout, after one that failed, and after a rollback.
+#[test]
+fn of_a_revision() {
+    let host = twice(Scenario::new(&web("")).with([old("web-1")]));
+    let row = || ageless(&host.run(&["status"]).stdout).lines().nth(1).expect("a row").to_owned();
+    assert_eq!(row(), "web   web   1/1   2   healthy   AGE   up to date");
+    host.change(|world| drop(world.ways.insert("web".to_owned(), vec![Reading::way("exited 7")])));
+    assert_eq!(host.run(&["up", "--force-recreate"]).exit.code(), Some(3));
+    assert_eq!(row(), "web   web   1/1   2   healthy   AGE   up to date");
+    host.change(|world| world.ways.clear());
+    assert!(host.run(&["rollback"]).exit.success());
+    assert!(row().contains(" 1/1   4   "), "{}", row());
+}
+
+#[test]
+fn when_nothing_runs() {
+    assert_snapshot!(Scenario::new(&shop()).run(&["status"]).stdout, @r#"
+    SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
+    migrate   app     -       -          -        -     down
+    web       app     0/2     -          -        -     down
+    worker    app     0/1     -          -        -     down
+
+    nothing of project shop runs; type "docker zdd up" to start it
+    "#);
+}
+
+#[test]
+fn of_a_rollout_by_another_machine() {
+    let labels = [("mark", "7-1"), ("user", "anna"), ("host", "ci-3"), ("pid", "7"), ("since", "1795467851")];
+    let scenario =
+        Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2"), new("web-3").is("starting")]);
+    let output = lock(scenario, &labels).run(&["status", "web"]);
+    assert_eq!(output.exit.code(), Some(0));
+    assert_snapshot!(ageless(&output.stdout), @r#"
+    SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
+    web   web   2/2   -   2 healthy, 1 starting   AGE   rolling: 1 new, 2 old
+
+    rollout in progress: anna on ci-3 (process 7) since 2026-11-23 21:04:11 UTC (AGE)
+
+    whether anna on ci-3 (process 7) since 2026-11-23 21:04:11 UTC still runs cannot be seen from here; if you know that it is dead, type "docker zdd up --break-lock"
+    "#);
+}
+
+/// The lock of a run that was killed, with what it had begun.
+#[test]
+fn of_a_run_that_was_killed() {
+    let host = Scenario::new(&web("scale: 2"))
+        .with([old("web-1"), old("web-2")])
+        .when_nth(2, "docker stop", Deed::Hold)
+        .host();
+    let mut run = host.spawn(&["up", "--parallelism", "1"]);
+    run.wait_for_call("docker stop web-2");
+    run.kill();
+    let output = host.run(&["status"]);
+    assert_eq!(output.exit.code(), Some(0));
+    let owner = regex_lite::Regex::new("the run of .* ended").expect("a pattern");
+    assert_snapshot!(owner.replace(&ageless(&output.stdout), "the run of OWNER ended"), @r#"
+    SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
+    web   web   3/2   -   healthy   AGE   broken off: 2 new, 1 old
+
+    the run of OWNER ended without giving its lock back; the next "docker zdd up" takes it over
+    web: a rollout was broken off, 2 new and 1 old containers run side by side; type "docker zdd up web" to finish it
+    web: shop-web-1 is stopped and left behind; type "docker zdd up web" to clear up
+    "#);
+}
+
+#[test]
+fn as_json() {
+    let scenario = Scenario::new(&web("")).with([old("web-1").is("unhealthy: connection refused")]);
+    let output = scenario.run(&["status", "--format", "json"]);
+    assert_snapshot!(output.stdout, @r#"
+    {
+      "project": "shop",
+      "rollout": null,
+      "services": [
+        {
+          "service": "web",
+          "images": [
+            "web"
+          ],
+          "ready": 0,
+          "wanted": 1,
+          "revision": null,
+          "health": "unhealthy",
+          "since": 1795449600,
+          "status": "changed",
+          "what": [
+            "configuration"
+          ],
+          "containers": [
+            {
+              "id": "[ID of web-1]",
+              "name": "shop-web-1",
+              "health": "unhealthy",
+              "image": "web",
+              "image_id": "sha256:3d7d6ef7f201e4335645215ce5ddcdcc0722e54cc89f03ff5f2b2c2d3b643fca",
+              "newest": true,
+              "started_at": "2026-11-23T16:00:00.100000001Z"
+            }
+          ]
+        }
+      ],
+      "advice": [
+        "what runs of web is not what the files want; type \"docker zdd plan web\" to see what \"docker zdd up\" would do",
+        "web: shop-web-1 is unhealthy; type \"docker logs shop-web-1\" or \"docker inspect shop-web-1\""
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn of_a_service_that_does_not_exist() {
+    let output = Scenario::new(&web("")).run(&["status", "wbe"]);
+    assert_snapshot!(output, @"
+    exit code: 1
+    --- stderr
+    no such service: wbe
+    --- calls
+    docker compose config
+    docker compose config wbe  → exit 1
+    --- containers
+    at least: 0 of web
+    ");
+}
+
+#[test]
+fn without_an_engine() {
+    assert_snapshot!(Scenario::new(&web("")).engine_is_dead().run(&["status"]), @r#"
+    exit code: 1
+    --- stderr
+    Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
+    hint: start the engine, or choose another one with "docker --context NAME zdd …"
+    --- calls
+    docker compose config
+    docker compose config --hash *
+    docker compose version --short
+    docker volume inspect zdd-lock-shop  → exit 1
+    docker volume ls  → exit 1
+    --- containers
+    at least: 0 of web
+    "#);
+}
+
+#[test]
+fn of_a_service_in_a_disabled_profile_when_named() {
+    let output = Scenario::new(&shop()).with([new("db-1")]).run(&["status", "db"]);
+    assert_snapshot!(ageless(&output.stdout), @"
+    SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
+    db   db:16   1/1   -   healthy   AGE   up to date
+    ");
+}
+
+/// A new table whenever something changed, and 0 at Ctrl-C.
+#[test]
+fn watched() {
+    let host = Scenario::new(&web("")).with([new("web-1")]).host();
+    let mut run = host.spawn(&["status", "--watch"]);
+    run.wait_for_stdout("healthy");
+    run.wait_for_call("events --format {{.Action}}");
+    let mut event = String::new();
+    host.change(|world| {
+        world.containers[0].now = Reading::parse("unhealthy");
+        event = format!("{} health_status: unhealthy\n", world.containers[0].id);
+    });
+    fs::write(host.path("engine/events"), event).expect("the news");
+    run.wait_for_stdout("unhealthy");
+    run.signal(Signal::INT);
+    let output = run.finish();
+    assert_eq!((output.exit.code(), output.stderr.as_str()), (Some(0), ""));
+    assert_snapshot!(ageless(&output.stdout), @r#"
+    SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
+    web   web   1/1   -   healthy   AGE   up to date
+
+    SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
+    web   web   0/1   -   unhealthy   AGE   up to date
+
+    web: shop-web-1 is unhealthy; type "docker logs shop-web-1" or "docker inspect shop-web-1"
+    "#);
+}

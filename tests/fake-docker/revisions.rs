@@ -1,0 +1,127 @@
+//! What the history is made of: labelled volumes, tags, and images of one file.
+
+use crate::{
+    answer::Answer,
+    call::Arguments,
+    world::{World, hex},
+};
+
+/// `docker volume ls` with one filter by label, printing one label.
+pub fn volumes(world: &World, arguments: &Arguments) -> Answer {
+    let filter = arguments.one("--filter").and_then(|text| text.strip_prefix("label=")?.split_once('='));
+    let format = arguments.one("--format").unwrap_or_default();
+    let label = format.strip_prefix("{{.Label \"").and_then(|rest| rest.strip_suffix("\"}}"));
+    let (Some((key, value)), Some(label)) = (filter, label) else {
+        return Answer::unknown("a label to filter by and a label to print");
+    };
+    let found = world.volumes.values().filter(|labels| labels.get(key).is_some_and(|found| found == value));
+    let line = |labels: &std::collections::BTreeMap<String, String>| {
+        labels.get(label).cloned().unwrap_or_default() + "\n"
+    };
+    Answer::text(found.map(line).collect::<String>())
+}
+
+pub fn remove_volumes(world: &mut World, arguments: &Arguments) -> Answer {
+    let mut answer = Answer::default();
+    for name in &arguments.operands[1..] {
+        match world.volumes.remove(name) {
+            Some(_) => answer.stdout += &format!("{name}\n"),
+            None => answer.stderr += &format!("Error response from daemon: get {name}: no such volume\n"),
+        }
+    }
+    answer.code = i32::from(!answer.stderr.is_empty());
+    answer
+}
+
+/// `docker image ls REPOSITORY` and `docker image rm REFERENCE…`.
+pub fn image(world: &mut World, words: &[String]) -> Result<Answer, String> {
+    let arguments = Arguments::read(words, &["--no-trunc"], &["--format"], false)?;
+    let operands = arguments.operands.as_slice();
+    Ok(match operands {
+        [verb, repository] if verb == "ls" => {
+            let tags = world.images.iter().filter_map(|(reference, id)| {
+                let (name, tag) = reference.rsplit_once(':')?;
+                (name == repository).then(|| format!("{tag} {id}\n"))
+            });
+            Answer::text(tags.collect::<String>())
+        }
+        [verb, references @ ..] if verb == "rm" => {
+            let mut answer = Answer::default();
+            for reference in references {
+                match world.images.remove(reference) {
+                    Some(_) => answer.stdout += &format!("Untagged: {reference}\n"),
+                    None => {
+                        answer.stderr += &format!("Error response from daemon: No such image: {reference}\n");
+                    }
+                }
+            }
+            answer.code = i32::from(!answer.stderr.is_empty());
+            answer
+        }
+        _ => Answer::unknown("docker image"),
+    })
+}
+
+pub fn tag(world: &mut World, arguments: &Arguments) -> Answer {
+    let [image, reference] = arguments.operands.as_slice() else {
+        return Answer::unknown("an image and a reference");
+    };
+    match world.images.values().any(|id| id == image) || world.containers.iter().any(|c| c.image_id == *image)
+    {
+        true => {
+            world.images.insert(reference.clone(), image.clone());
+            Answer::default()
+        }
+        false => Answer::failed(1, &format!("Error response from daemon: No such image: {image}")),
+    }
+}
+
+pub fn import(world: &mut World, arguments: &Arguments, stdin: &str) -> Answer {
+    let Some(reference) = arguments.operands.last().cloned() else {
+        return Answer::unknown("a reference");
+    };
+    let id = format!("sha256:{}", hex(&format!("{reference} {stdin}")));
+    world.images.insert(reference, id.clone());
+    world.imported.insert(id.clone(), stdin.to_owned());
+    Answer::text(format!("{id}\n"))
+}
+
+pub fn create(world: &mut World, arguments: &Arguments) -> Answer {
+    let reference = arguments.operands.first().cloned().unwrap_or_default();
+    let Some(image) = world.images.get(&reference).cloned() else {
+        return Answer::failed(1, &format!("Error response from daemon: No such image: {reference}"));
+    };
+    let name = arguments.one("--name").unwrap_or_default().to_owned();
+    if let Some(id) = holder(world, &name) {
+        let said = format!("The container name \"/{name}\" is already in use by container \"{id}\".");
+        return Answer::failed(1, &format!("Error response from daemon: Conflict. {said}"));
+    }
+    let id = hex(&format!("holder of {reference}"));
+    world.names.insert(id.clone(), "holder".to_owned());
+    world.holders.insert(id.clone(), (image, name));
+    Answer::text(format!("{id}\n"))
+}
+
+/// The ID of a holder, given that or its name.
+pub fn holder(world: &World, word: &str) -> Option<String> {
+    let mut all = world.holders.iter();
+    all.find(|(id, (_, name))| *id == word || name == word).map(|(id, _)| id.clone())
+}
+
+pub fn copy(world: &World, arguments: &Arguments) -> Answer {
+    let source = arguments.operands.first().cloned().unwrap_or_default();
+    let id = source.split(':').next().unwrap_or_default();
+    let archive = world.holders.get(id).and_then(|(image, _)| world.imported.get(image));
+    match archive {
+        Some(archive) => Answer::text(archive.clone()),
+        None => Answer::failed(1, &format!("Error: No such container:path: {source}")),
+    }
+}
+
+pub fn remove_holder(world: &mut World, arguments: &Arguments) -> Answer {
+    for word in &arguments.operands {
+        let id = holder(world, word).unwrap_or_default();
+        world.holders.remove(&id);
+    }
+    Answer::text(arguments.operands.join("\n"))
+}
