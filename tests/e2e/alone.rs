@@ -35,7 +35,9 @@ fn of_ten_at_once_one_works_and_nine_are_told_who() {
     for (run, after) in &refused {
         assert_eq!(run.code, 5, "{}", run.stderr);
         assert!(run.stderr.contains("is being updated by"), "{}", run.stderr);
-        println!("refused after {after:.2} s");
+        // At once, and not after the one that works.
+        assert!(*after < worked[0].1, "{after} s, {} s", worked[0].1);
+        println!("refused after {after:.2} s, the other worked for {:.2} s", worked[0].1);
     }
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");

@@ -1,10 +1,15 @@
 //! A bad new version: exit code 3, the reason on the screen, and exactly the old containers left.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use zdd_load::Running;
 
 use crate::{
     rolling::served,
-    stack::{Finished, Stack, docker, finish, ids, plain_app, traffic, wait_until},
+    stack::{Finished, PATIENCE, Stack, docker, finish, ids, plain_app, traffic, wait_until},
 };
 
 struct Bad<'a> {
@@ -130,6 +135,31 @@ fn a_later_batch_that_fails_brings_the_first_ones_back() {
     for id in ids(&stack.containers("app")) {
         assert_eq!(docker(&["inspect", "--format", "{{.HostConfig.RestartPolicy.Name}}", &id]), "always");
     }
+}
+
+#[test]
+fn the_fourth_of_six_batches_fails_and_the_old_six_serve_again() {
+    let (stack, port) = served("six", "deploy: {replicas: 6, update_config: {parallelism: 1}}", &[]);
+    let before = stack.all_containers();
+    let old = ids(&before);
+    let load = traffic(port);
+    let env = [("APP_VERSION", "2"), ("APP_BOOT_MS", "1000")];
+    let child = stack.command(&["up", "app"], &env).spawn().unwrap();
+    let fresh = || stack.containers("app").into_iter().filter(|c| !old.contains(&c.id)).collect::<Vec<_>>();
+    // Three batches go before it, each with its drain.
+    let fourth = || fresh().iter().filter(|c| c.state == "running").count() == 4;
+    let end = Instant::now() + 4 * PATIENCE;
+    while !fourth() {
+        assert!(Instant::now() < end, "no fourth new container: {:?}", stack.all_containers());
+        thread::sleep(Duration::from_millis(20));
+    }
+    let newest = fresh().into_iter().max_by_key(|c| number(&c.name)).unwrap();
+    docker(&["pause", &newest.id]);
+    let finished = finish(child);
+    no_failure(load);
+    assert_eq!(finished.code, 3, "{}", finished.stderr);
+    assert!(finished.stderr.contains("paused"), "{}", finished.stderr);
+    assert_eq!(stack.all_containers(), before, "{}", finished.stderr);
 }
 
 fn number(name: &str) -> u32 {

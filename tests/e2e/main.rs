@@ -2,10 +2,21 @@
 //! leaves nothing behind. `scripts/test` makes the images and runs them.
 
 mod alone;
+mod completion;
 mod draining;
 mod failures;
+mod faults;
+mod history;
+mod hooks;
 mod leftovers;
 mod names;
+mod probe;
+mod refusals;
+mod relay;
 mod rolling;
+mod second_engine;
+mod shapes;
+mod soak;
 mod stack;
+mod trouble;
 mod whole;

@@ -16,6 +16,7 @@ use zdd_load::{Load, Running};
 /// The image of `tests/app`, made by `scripts/images`.
 pub const APP: &str = "zdd-app:test";
 pub const HAPROXY: &str = "zdd-haproxy:test";
+pub const NGINX: &str = "zdd-nginx:test";
 /// Longer than anything that goes well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -124,6 +125,14 @@ impl Stack {
         found
     }
 
+    /// What the history has on the engine: its volumes, and its images with their tags, a line each.
+    pub fn revisions(&self) -> (String, String) {
+        let label = format!("label=io.zdd.revision.project={}", self.project);
+        let repository = format!("zdd-revision/{}", self.project);
+        let volumes = docker(&["volume", "ls", "-q", "--filter", &label]);
+        (volumes, docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &repository]))
+    }
+
     fn label(&self) -> String {
         format!("label=com.docker.compose.project={}", self.project)
     }
@@ -131,10 +140,20 @@ impl Stack {
     /// Removes whatever the project has on the engine.
     fn sweep(&self) {
         let label = self.label();
-        let ids = docker(&["ps", "-aq", "--filter", &label]);
-        remove(&["rm", "-fv"], &ids);
-        remove(&["network", "rm"], &docker(&["network", "ls", "-q", "--filter", &label]));
+        let left = |what: &[&str]| docker(&[what, &["--filter", &label]].concat());
+        // A busy engine refuses to remove a network whose last container has only just gone.
+        for _ in 0..10 {
+            remove(&["rm", "-fv"], &left(&["ps", "-aq"]));
+            remove(&["network", "rm"], &left(&["network", "ls", "-q"]));
+            if left(&["network", "ls", "-q"]).is_empty() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
         remove(&["volume", "rm", "-f"], &docker(&["volume", "ls", "-q", "--filter", &label]));
+        let (volumes, images) = self.revisions();
+        remove(&["volume", "rm", "-f"], &volumes);
+        remove(&["image", "rm"], &images);
     }
 }
 
@@ -209,8 +228,18 @@ pub fn app(extra: &str) -> String {
 
 /// The same without a healthcheck. Every `APP_*` variable comes from the environment of the test.
 pub fn plain_app(extra: &str) -> String {
-    let variables =
-        ["VERSION", "BOOT_MS", "WORK_MS", "HEALTH", "ON_TERM", "EXIT_AFTER_MS", "EXIT_CODE", "DRAIN_FILE"];
+    let variables = [
+        "VERSION",
+        "BOOT_MS",
+        "WORK_MS",
+        "HEALTH",
+        "ON_TERM",
+        "EXIT_AFTER_MS",
+        "EXIT_CODE",
+        "DRAIN_FILE",
+        "FAIL_EVERY",
+        "ALLOC_MB",
+    ];
     let environment: String =
         variables.iter().map(|name| format!("      APP_{name}: \"${{APP_{name}:-}}\"\n")).collect();
     let extra: String = extra.lines().map(|line| format!("    {line}\n")).collect();
