@@ -106,7 +106,7 @@ impl Gate {
     /// Judges one reading, `elapsed` after the container was started and was first seen. `restarts_before` is
     /// the engine's restart count when the watch began: 0 for a new container, but an old one has a past.
     ///
-    /// Rules in order: a crash is a failure, whatever its health; unhealthy is a failure; healthy passes;
+    /// Rules in order: a crash is a failure, whatever its health, but for a one-shot service that may be restarted; unhealthy is a failure; healthy passes;
     /// without a healthcheck, the monitor window passed in one piece passes; otherwise wait to the deadline.
     pub fn judge(&self, container: &Container, restarts_before: u64, elapsed: Duration) -> Judgement {
         if let Some(verdict) = self.judge_state(container, restarts_before) {
@@ -133,6 +133,8 @@ impl Gate {
             State::Exited | State::Dead | State::Removing => {
                 fail(Why::Exited { code: c.exit_code, oom: c.oom_killed, error: c.error.clone() })
             }
+            // Its policy is to try again, and the last try ends as any other.
+            State::Restarting | State::Running if self.one_shot && c.restart.name == "on-failure" => None,
             State::Restarting => fail(Why::Restarting { times: c.restart_count, code: c.exit_code }),
             State::Running if c.restart_count > restarts_before => {
                 fail(Why::Restarting { times: c.restart_count - restarts_before, code: c.exit_code })

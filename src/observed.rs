@@ -18,6 +18,9 @@ pub struct Container {
     pub config_hash: String,
     /// The image ID that Compose started it from.
     pub image_id: String,
+    /// The same in the engine's own words. Where images are kept by containerd, Compose from 5.4 on writes the digest
+    /// of one platform's manifest, and the engine, as for the tag, that of the index (docker/compose#13949).
+    pub engine_image_id: String,
     /// The image reference it was created with.
     pub image: String,
     /// What was started as its first process, with its arguments.
@@ -107,6 +110,11 @@ impl Container {
             && self.health.as_ref().is_none_or(|health| health.status == HealthStatus::Healthy)
     }
 
+    /// Whether it was started from the image of this ID.
+    pub fn is_of_image(&self, id: &str) -> bool {
+        self.image_id == id || self.engine_image_id == id
+    }
+
     /// Where it may be reached.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.networks.values().flatten().copied()
@@ -182,7 +190,8 @@ fn container(raw: raw::Container) -> Container {
         service: label(SERVICE_LABEL),
         number: label(NUMBER_LABEL).parse().unwrap_or(0),
         config_hash: label(HASH_LABEL),
-        image_id: if image.is_empty() { raw.image } else { image },
+        image_id: if image.is_empty() { raw.image.clone() } else { image },
+        engine_image_id: raw.image,
         image: raw.config.image,
         command: [raw.path].into_iter().chain(raw.args).collect(),
         state: state(&raw.state.status),

@@ -15,7 +15,7 @@ use crate::{
     docker::Docker,
     exit::{Exit, Stop},
     history::{self, Document, Revision, diff, table},
-    model::Model,
+    model::{Model, built_image},
     plugin::Candidate,
 };
 
@@ -137,8 +137,9 @@ impl Context {
         revision: &Revision,
         now: &Document,
     ) -> Result<BTreeMap<String, (String, String)>, Stop> {
-        let reference =
-            |name: &str| now.image(name).map_or_else(|| format!("{project}-{name}"), str::to_owned);
+        let reference = |name: &str| {
+            now.image(name).map_or_else(|| built_image(project, name, self.compatible()), str::to_owned)
+        };
         let mut references: Vec<_> = now.services().map(|(name, _)| reference(name)).collect();
         references.sort();
         references.dedup();

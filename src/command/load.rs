@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, files};
+use super::{Context, files, planning::env_is_true};
 use crate::{
     cli::Planning,
     docker::{CallError, Docker, Explained, Problem, Version},
@@ -97,7 +97,13 @@ impl Context {
         hashes: &BTreeMap<String, String>,
         planning: &Planning,
     ) -> Result<Model, Stop> {
-        Model::from_config(yaml, hashes, &overrides(planning)).map_err(|error| file_error(error, &self.files))
+        Model::from_config(yaml, hashes, &overrides(planning, self.compatible()))
+            .map_err(|error| file_error(error, &self.files))
+    }
+
+    /// Whether Compose joins names as its first version did.
+    pub fn compatible(&self) -> bool {
+        self.flags.compatibility || env_is_true("COMPOSE_COMPATIBILITY")
     }
 
     fn without_hashes(&self, yaml: &str, planning: &Planning) -> Result<Model, Stop> {
@@ -111,7 +117,11 @@ impl Context {
     /// The file has a bad setting. The model is as it was.
     pub fn roll_as_in(&self, model: &mut Model, yaml: &str, planning: &Planning) -> anyhow::Result<()> {
         // What matters of this model is no hash, so it costs no call to find them out.
-        model.take_manners(Model::from_config(yaml, &no_hashes(yaml)?, &overrides(planning))?);
+        model.take_manners(Model::from_config(
+            yaml,
+            &no_hashes(yaml)?,
+            &overrides(planning, self.compatible()),
+        )?);
         Ok(())
     }
 
@@ -182,9 +192,10 @@ fn file_error(error: anyhow::Error, files: &Files) -> Stop {
     Stop::new(Exit::Error, format!("{place}{error:#}"))
 }
 
-fn overrides(planning: &Planning) -> crate::model::Overrides {
+fn overrides(planning: &Planning, compatible: bool) -> crate::model::Overrides {
     let pace = &planning.pace;
     crate::model::Overrides {
+        compatible,
         scale: planning.scale.iter().cloned().collect(),
         settings: Layer {
             strategy: None,

@@ -123,6 +123,6 @@ fn scope<'m>(model: &'m Model, planning: &Planning) -> Vec<&'m Service> {
     names.iter().filter_map(|name| model.services.get(name)).collect()
 }
 
-fn env_is_true(key: &str) -> bool {
+pub fn env_is_true(key: &str) -> bool {
     std::env::var(key).is_ok_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "t"))
 }

@@ -3,21 +3,23 @@
 
 use std::time::Duration;
 
-use super::Context;
+use super::{Context, planning::Ready};
 use crate::{
     docker::{Effect, Preview, Progress, UpOptions},
     event::{Event, Verdict},
     exit::Stop,
-    model::Model,
+    model::{Model, separator},
     plan::{Plan, Refusal, ServicePlan, Start, Step},
 };
 
 impl Context {
     /// Adds a refusal to every service of the plan for which Compose would touch more than was planned.
-    pub fn preflight(&self, model: &Model, plan: &mut Plan) -> Result<(), Stop> {
+    pub fn preflight(&self, ready: &mut Ready) -> Result<(), Stop> {
+        let Ready { model, observed, plan, .. } = ready;
         for service in &mut plan.services {
             let hooked = model.services[&service.service].has_post_start();
-            if let Some(refusal) = self.preview(service, hooked)? {
+            let there = observed.containers.iter().filter(|c| c.service == service.service).count();
+            if let Some(refusal) = self.preview(service, hooked, there as u32)? {
                 service.verdict = Verdict::Blocked;
                 service.reason = "cannot be done as written".to_owned();
                 service.steps.clear();
@@ -27,14 +29,17 @@ impl Context {
         Ok(())
     }
 
-    fn preview(&self, service: &ServicePlan, hooked: bool) -> Result<Option<Refusal>, Stop> {
+    fn preview(&self, service: &ServicePlan, hooked: bool, there: u32) -> Result<Option<Refusal>, Stop> {
         let first = service.steps.iter().find_map(|step| match step {
             // Where nothing exists there is nothing to disturb; what it depends on may not exist yet either.
             Step::Start { scale, how, count, .. } if scale > count => Some((*scale, *how)),
+            // It may stop the old containers, but not take them off a network that it then cannot replace: on its way
+            // back it would find no network to put them on.
+            Step::Recreate { .. } | Step::Revive { .. } => Some((there, Start::Up)),
             _ => None,
         });
         let Some((scale, how)) = first else { return Ok(None) };
-        let preview = self.docker.preview_up(&UpOptions {
+        let options = UpOptions {
             service: &service.service,
             scale,
             keep_existing: true,
@@ -43,18 +48,25 @@ impl Context {
             force_recreate: false,
             stop_timeout: None,
             grace: Duration::ZERO,
-        })?;
+        };
+        let all_are_stopped = service.steps.iter().any(|step| matches!(step, Step::Revive { .. }));
+        let preview = self.docker.preview_up(&options, all_are_stopped)?;
         Ok(diverged_volume(&preview).or_else(|| disturbance(&preview)))
     }
 
     /// Asks whether Compose has anything left to do, and says so if it has.
     pub fn check_agreement(&self, model: &Model, plan: &Plan) {
+        // The dry run of a provider is none: Compose calls its plugin all the same (5.6.1).
+        if model.services.values().any(|service| service.provider) {
+            return;
+        }
         let Ok(preview) = self.docker.preview_all(model) else { return };
         // Compose would go by the tag that has moved.
         let planned = |line: &&Progress| {
             let mut services =
                 plan.services.iter().filter(|s| s.asked && !self.pinned.contains_key(&s.service));
-            services.any(|s| names_container_of(line, plan, &s.service))
+            services
+                .any(|s| names_container_of(line, &plan.project, &s.service, separator(self.compatible())))
         };
         let left: Vec<_> = preview
             .steps
@@ -73,8 +85,8 @@ impl Context {
 }
 
 /// `Container PROJECT-SERVICE-N`, as Compose names its steps.
-fn names_container_of(line: &Progress, plan: &Plan, service: &str) -> bool {
-    let prefix = format!("Container {}-{service}-", plan.project);
+fn names_container_of(line: &Progress, project: &str, service: &str, separator: char) -> bool {
+    let prefix = format!("Container {project}{separator}{service}{separator}");
     line.id.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -93,7 +105,10 @@ fn diverged_volume(preview: &Preview) -> Option<Refusal> {
 fn disturbance(preview: &Preview) -> Option<Refusal> {
     let harmless =
         |line: &Progress| matches!(line.effect(), Effect::Leaves | Effect::Starts | Effect::Creates);
-    let bad = preview.steps.iter().find(|line| !line.id.is_empty() && !harmless(line))?;
+    // Others are images, and models that Compose configures.
+    let concerns =
+        |line: &Progress| ["Container ", "Network ", "Volume "].iter().any(|kind| line.id.starts_with(kind));
+    let bad = preview.steps.iter().find(|line| concerns(line) && !harmless(line))?;
     Some(Refusal {
         key: Some("networks"),
         problem: format!(

@@ -304,7 +304,7 @@ fn is_found_as_wanted(ready: &Ready, service: &Service) -> bool {
     let image = ready.observed.images.get(&service.name);
     let is_wanted = |c: &&Container| {
         let same = c.config_hash == service.hash || outdated.is_some_and(|names| !names.contains(&c.name));
-        same && image.is_none_or(|image| *image == c.image_id)
+        same && image.is_none_or(|image| c.is_of_image(image))
     };
     let telling = history::telling(&mine);
     !telling.is_empty() && telling.iter().all(is_wanted)

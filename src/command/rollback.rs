@@ -15,7 +15,7 @@ use crate::{
     event::{Event, Verdict},
     exit::{Exit, Stop},
     history::{self, Cause, Deployed, Document, NoTarget, Revision, table},
-    model::Model,
+    model::{Model, built_image},
     observed::{Container, State},
     place::Files,
     plan,
@@ -160,7 +160,7 @@ impl Context {
         let repository = history::repository(project);
         let kept = self.docker.tags(&repository)?;
         let reference = |document: &Document, name: &str| {
-            document.image(name).map_or_else(|| format!("{project}-{name}"), str::to_owned)
+            document.image(name).map_or_else(|| built_image(project, name, self.compatible()), str::to_owned)
         };
         let references: BTreeSet<_> =
             revision.services.keys().map(|name| reference(&document, name)).collect();

@@ -30,7 +30,7 @@ pub fn plan(context: &mut Context, args: &PlanArgs) -> Result<Exit, Stop> {
     if args.format == PlanFormat::Text {
         return context.show_plan(ready, "");
     }
-    context.preflight(&ready.model, &mut ready.plan)?;
+    context.preflight(&mut ready)?;
     say(&mut stdout(), &format!("{}\n", serde_json::to_string_pretty(&ready.plan).unwrap_or_default()));
     Ok(if ready.plan.refused() { Exit::Refused } else { Exit::Done })
 }
@@ -117,7 +117,7 @@ impl Context {
         watch: Watch,
         lock: Option<Lock>,
     ) -> Result<Exit, Stop> {
-        self.preflight(&ready.model, &mut ready.plan)?;
+        self.preflight(&mut ready)?;
         if ready.plan.refused() {
             return Err(refusal(&ready.plan, &self.files));
         }
@@ -138,7 +138,7 @@ impl Context {
 
     /// Prints what would be carried out.
     pub fn show_plan(&self, mut ready: Ready, title: &str) -> Result<Exit, Stop> {
-        self.preflight(&ready.model, &mut ready.plan)?;
+        self.preflight(&mut ready)?;
         say(&mut stdout(), &format!("{title}{}", self.text(&ready.plan)));
         Ok(if ready.plan.refused() { Exit::Refused } else { Exit::Done })
     }

@@ -244,7 +244,9 @@ impl Docker {
         args.push(service.name.clone());
         args.extend(hook.command.iter().cloned());
         let args = ["--progress".to_owned(), "quiet".to_owned()].into_iter().chain(args);
-        let mut call = match service.has_post_start() || hook.image.is_some() {
+        // `run` would pull, or build, once more.
+        let has_policy = service.pull_policy.is_some();
+        let mut call = match service.has_post_start() || hook.image.is_some() || has_policy {
             true => self.for_hook(&service.name, number)?.compose(args, ENDLESS),
             false => self.compose(args, ENDLESS),
         };
@@ -271,6 +273,7 @@ impl Docker {
         let hook = file["services"][service]["pre_start"][number].as_mapping().cloned().unwrap_or_default();
         if let Some(service) = file["services"][service].as_mapping_mut() {
             service.remove("post_start");
+            service.insert("pull_policy".into(), "missing".into());
             if hook.contains_key("image") {
                 service.remove("build");
                 service.remove("entrypoint");
@@ -307,9 +310,10 @@ impl Docker {
     ///
     /// # Errors
     /// Compose's own message, or nothing that can be read: then nobody knows what it would do.
-    pub fn preview_up(&self, options: &UpOptions) -> Result<Preview, CallError> {
+    pub fn preview_up(&self, options: &UpOptions, all_are_stopped: bool) -> Result<Preview, CallError> {
         let preview = self.preview(Docker::up_args(options))?;
-        if preview.steps.is_empty() {
+        // Of stopped containers that are not to be started it says nothing (Compose 5.6.1).
+        if preview.steps.is_empty() && !(all_are_stopped && options.create_only) {
             let call = self.compose_json(["--dry-run", "up"], self.quick());
             return Err(garbage(&call, "not one step"));
         }

@@ -101,6 +101,11 @@ impl Docker {
         }
     }
 
+    /// Removes stopped containers and leaves their anonymous volumes, as Compose does with orphans.
+    pub fn remove_orphans(&self, ids: &[String]) -> Result<(), CallError> {
+        self.on_ids(&["rm"], ids, self.quick())
+    }
+
     /// Removes stopped containers with their anonymous volumes.
     pub fn remove(&self, ids: &[String]) -> Result<(), CallError> {
         self.on_ids(&["rm", "-v"], ids, self.quick())

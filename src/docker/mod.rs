@@ -79,8 +79,9 @@ impl Docker {
     pub fn with_document(&self, text: String, folder: Option<&str>) -> Docker {
         let flags = ["--file", "-", "--profile", "*"].into_iter();
         let folder = folder.into_iter().flat_map(|folder| ["--project-directory", folder]);
+        let names = self.compose.iter().filter(|flag| *flag == "--compatibility").cloned();
         Docker {
-            compose: flags.chain(folder).map(OsString::from).collect(),
+            compose: flags.chain(folder).map(OsString::from).chain(names).collect(),
             stdin: Some(Arc::new(text.into_bytes())),
             ..self.clone()
         }

@@ -153,7 +153,7 @@ impl Deployed {
 
     pub fn is(&self, container: &Container) -> bool {
         let same_hash = self.hash_is_resolved || self.hash == container.config_hash;
-        same_hash && self.image.as_ref() == Some(&container.image_id)
+        same_hash && self.image.as_ref().is_some_and(|image| container.is_of_image(image))
     }
 
     /// What runs of the service counts; where nothing runs, what is left of it.

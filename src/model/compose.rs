@@ -51,6 +51,7 @@ pub struct Service {
     pub post_start: Vec<Hook>,
     pub pre_stop: Vec<Hook>,
     pub provider: Option<Value>,
+    pub models: Option<Value>,
     pub configs: Vec<Reference>,
     pub secrets: Vec<Reference>,
     #[serde(rename = "x-zdd")]

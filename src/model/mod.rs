@@ -47,7 +47,7 @@ pub struct Service {
     /// Compose's own hash of the service's configuration.
     pub hash: String,
     /// The label of its containers carries another hash: Compose replaces the name of the service whose
-    /// container it lives in by that container's ID before it hashes (5.6.1).
+    /// container it lives in by that container's ID before it hashes, and adds the variables of `models` (5.6.1).
     pub hash_is_resolved: bool,
     pub depends_on: Vec<Dependency>,
     /// What keeps two generations from living side by side; empty for a service that can roll.
@@ -64,6 +64,9 @@ pub struct Service {
     pub injected_files: bool,
     /// Run by a `provider` plugin: there is no container to update.
     pub provider: bool,
+    /// The service run by a provider that it depends on. Compose gives it that one's variables only when it calls the
+    /// provider in the same `up` (5.6.1, tried), and counts them in the hash on the label.
+    pub fed_by: Option<String>,
     /// The restart policy that Compose gives its containers, as `docker update --restart` takes it.
     pub restart: String,
     /// What `docker stop` gives a new container before it kills; the image may not know better.
@@ -103,6 +106,18 @@ pub enum Condition {
 pub struct Overrides {
     pub scale: BTreeMap<String, u32>,
     pub settings: Layer,
+    /// Compose joins names as its first version did (`--compatibility`).
+    pub compatible: bool,
+}
+
+/// What stands between the parts of a name that Compose makes.
+pub fn separator(compatible: bool) -> char {
+    if compatible { '_' } else { '-' }
+}
+
+/// The image of a service that is only built.
+pub fn built_image(project: &str, service: &str, compatible: bool) -> String {
+    format!("{project}{}{service}", separator(compatible))
 }
 
 impl Model {
@@ -211,12 +226,12 @@ fn service(
     let replicas = overrides.scale.get(name).copied().or(written).unwrap_or(1);
     Ok(Service {
         name: name.to_owned(),
-        image: raw.image.clone().unwrap_or_else(|| format!("{}-{name}", file.name)),
+        image: raw.image.clone().unwrap_or_else(|| built_image(&file.name, name, overrides.compatible)),
         builds: raw.build.is_some(),
         pull_policy: raw.pull_policy.clone(),
         replicas,
         hash,
-        hash_is_resolved: hazard::lives_in_another(raw),
+        hash_is_resolved: hazard::lives_in_another(raw) || raw.models.is_some(),
         depends_on: dependencies(raw),
         hazards: hazard::hazards(name, raw, &file.services, replicas),
         linked_by: linked_by(name, raw, file),
@@ -225,6 +240,7 @@ fn service(
         one_shot: is_awaited_to_end(name, file),
         injected_files: has_injected_files(raw, file),
         provider: raw.provider.is_some(),
+        fed_by: fed_by(raw, file),
         restart: restart(raw),
         grace: grace(raw),
         settings: settings(name, raw, top, overrides)?,
@@ -297,6 +313,11 @@ fn linked_by(name: &str, raw: &compose::Service, file: &compose::File) -> Vec<St
     let links =
         |other: &compose::Service| other.links.iter().any(|link| link.split(':').next() == Some(name));
     file.services.iter().filter(|(_, other)| links(other)).map(|(other, _)| other.clone()).collect()
+}
+
+fn fed_by(raw: &compose::Service, file: &compose::File) -> Option<String> {
+    let is_provider = |name: &&String| file.services.get(*name).is_some_and(|other| other.provider.is_some());
+    raw.depends_on.keys().find(is_provider).cloned()
 }
 
 fn is_awaited_to_end(name: &str, file: &compose::File) -> bool {

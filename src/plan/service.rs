@@ -41,7 +41,7 @@ impl<'a> Situation<'a> {
             None => false,
         };
         let same = |c: &Container| {
-            same_config(c) && image.is_none_or(|image| *image == c.image_id) && !request.force
+            same_config(c) && image.is_none_or(|image| c.is_of_image(image)) && !request.force
         };
         let pick = |wanted: &dyn Fn(&Container) -> bool| -> Vec<&'a Container> {
             let mut found: Vec<_> = mine.iter().copied().filter(|c| wanted(c)).collect();
@@ -56,7 +56,7 @@ impl<'a> Situation<'a> {
             |c: &Container| same(c) && (!any_stale || !(c.is_unhealthy() || c.state == State::Restarting));
         let differs = |c: &&&Container| c.state != State::Removing && !same(c);
         let mut differences = Vec::new();
-        if mine.iter().filter(differs).any(|c| image.is_some_and(|image| *image != c.image_id)) {
+        if mine.iter().filter(differs).any(|c| image.is_some_and(|image| !c.is_of_image(image))) {
             differences.push("image");
         }
         if mine.iter().filter(differs).any(|c| !same_config(c)) {
@@ -239,6 +239,18 @@ fn begin(service: &Service, now: &Situation, down: &[&Container], request: &Requ
 
 /// What Compose or the engine cannot carry out at all.
 fn impossible(service: &Service, now: &Situation) -> Option<Refusal> {
+    if let Some(provider) = &service.fed_by {
+        return Some(Refusal {
+            key: Some("depends_on"),
+            problem: format!(
+                "it gets variables from the provider of \"{provider}\", and only Compose's own \"up\" hands them over"
+            ),
+            remedy: format!(
+                "type \"docker compose up -d {0}\", and name the other services to \"docker zdd\"",
+                service.name
+            ),
+        });
+    }
     if let Some(paused) = now.paused.first() {
         return Some(Refusal {
             key: None,

@@ -127,6 +127,12 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// One that keeps restarting does not run for Compose, which would run the hooks at the start once more.
+    fn would_run_hooks_again(&self) -> bool {
+        let hooked = self.steps.contains(&Step::PreStart) && !self.service.injected_files;
+        hooked && self.started == 0 && self.stale.is_empty()
+    }
+
     fn batch_sizes(&self) -> Vec<usize> {
         let missing = self.missing();
         let limit = match self.service.settings.parallelism as usize {
@@ -168,7 +174,8 @@ impl<'a> Builder<'a> {
         if count > 0 {
             let stopped = self.down.len() + self.retired.len();
             let running = self.fresh.len() + self.stale.len() + self.useless.len() + self.started;
-            let how = if stopped > 0 { Start::CreateThenStart } else { Start::Up };
+            let how =
+                if stopped > 0 || self.would_run_hooks_again() { Start::CreateThenStart } else { Start::Up };
             let scale = (stopped + running + count) as u32;
             self.steps.push(Step::Start { batch, count: count as u32, scale, how });
             self.started += count;

@@ -207,9 +207,15 @@ impl Run<'_> {
     /// Time has passed since the gate: a new container may have died meanwhile, and then the old ones stay.
     pub(super) fn prove_again(&self) -> Result<(), Halt> {
         const FRESH: Duration = Duration::from_millis(500);
-        if self.proven.is_none_or(|at| at.elapsed() < FRESH) {
-            return Ok(());
+        match self.proven.is_none_or(|at| at.elapsed() < FRESH) {
+            true => Ok(()),
+            false => self.prove(),
         }
+    }
+
+    /// # Errors
+    /// A container that the gate has let pass would not pass now.
+    pub(super) fn prove(&self) -> Result<(), Halt> {
         match self.fallen()? {
             Some((container, why, reading)) => {
                 Err(Halt::Failed(self.describe(container, &why, reading.as_ref(), Generation::New)))
@@ -226,7 +232,7 @@ impl Run<'_> {
         let pasts =
             self.resumed.iter().map(|(container, restarts)| (container.id.clone(), *restarts)).collect();
         let gate = Gate { monitor: Duration::ZERO, ..self.gate() };
-        let readings = self.crew.docker.inspect(&ids(&new))?;
+        let readings = self.again(|| self.crew.docker.inspect(&ids(&new)))?;
         let look = look(&new, &readings, &gate, &pasts, Duration::ZERO);
         Ok(look.failed.into_iter().next())
     }

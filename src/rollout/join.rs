@@ -33,8 +33,24 @@ impl Run<'_> {
         let mut readings = self.crew.docker.inspect(&ids(containers)).unwrap_or_default();
         // A job that has ended has none any more.
         readings.retain(|container| container.addresses().next().is_some());
-        // One that does not answer cannot be waited for.
-        self.each_proxy(|run, proxy| run.join_one(proxy, &readings, generation, end));
+        if generation == Generation::New && self.nobody_was_reachable() && !self.any_is_drained() {
+            return;
+        }
+        // One that does not answer cannot be waited for, but what it has in its pool is not known then.
+        let silent = self.each_proxy(|run, proxy| run.join_one(proxy, &readings, generation, end));
+        self.absent |= !silent.is_empty();
+    }
+
+    /// Then no proxy shows whether it serves this service at all, and there is nobody to be drained.
+    fn nobody_was_reachable(&self) -> bool {
+        let mut mine = self.crew.before.values().filter(|container| container.service == self.plan.service);
+        mine.all(|container| container.addresses().next().is_none())
+    }
+
+    /// A killed run may have left it so, and then only a new container in that place shows whose it is.
+    fn any_is_drained(&self) -> bool {
+        let drained = |proxy| self.ask(proxy, haproxy::LOOK).is_ok_and(|all| all.iter().any(|s| s.drained));
+        self.proxies.iter().any(drained)
     }
 
     fn join_one(
@@ -45,7 +61,7 @@ impl Run<'_> {
         end: Instant,
     ) -> Result<(), CallError> {
         while self.has_ours.get(&proxy.id) != Some(&false) {
-            let servers = self.ask(proxy, haproxy::LOOK)?;
+            let servers = self.again(|| self.ask(proxy, haproxy::LOOK))?;
             // One that has just been started may not have asked the DNS for anybody yet.
             let settled = |has_ours: &bool| *has_ours || self.is_planned(proxy) || Instant::now() >= end;
             if generation == Generation::New
@@ -128,7 +144,7 @@ impl Run<'_> {
         let readings = self.again(|| self.crew.docker.inspect(&ids(leaving)))?;
         let leaving: Vec<_> = readings.iter().flat_map(Container::addresses).collect();
         for proxy in &self.proxies {
-            while let Ok(servers) = self.ask(proxy, haproxy::LOOK)
+            while let Ok(servers) = self.again(|| self.ask(proxy, haproxy::LOOK))
                 && let Some(backend) = haproxy::emptied_without(&servers, &leaving)
             {
                 if self.crew.interrupt.requested() {

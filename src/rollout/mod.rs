@@ -182,7 +182,7 @@ pub fn remove_orphans(crew: &Crew, orphans: &[ContainerRef], results: &[ServiceR
         .docker
         .stop(&ids, crew.stop_timeout, grace)
         .or_else(retire::tolerate_missing)
-        .and_then(|()| crew.docker.remove(&ids).or_else(retire::tolerate_missing));
+        .and_then(|()| crew.docker.remove_orphans(&ids).or_else(retire::tolerate_missing));
     match removed {
         Ok(()) => orphans.iter().for_each(|orphan| crew.tell_orphan(orphan, Phase::Removed)),
         Err(error) => crew.emit(Event::Warning {

@@ -178,6 +178,8 @@ impl<'a> Run<'a> {
             self.heed_alarm()?;
             if matches!(step, Step::Remove { .. }) {
                 self.observe()?;
+                // Until now there is a way back, and the stop may have taken minutes.
+                self.prove()?;
             }
             self.step(step)?;
         }

@@ -100,7 +100,7 @@ impl Run<'_> {
     fn deviation(&self, new: &[Container]) -> Result<Option<Failure>, CallError> {
         let Service { name, image, hash, .. } = self.service;
         let planned = self.crew.images.get(name);
-        if let Some(other) = new.iter().find(|c| planned.is_some_and(|id| *id != c.image_id))
+        if let Some(other) = new.iter().find(|c| planned.is_some_and(|id| !c.is_of_image(id)))
             && self.crew.docker.image_ids(std::slice::from_ref(image))?.get(image) != planned
         {
             let reason =

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     docker::CallError,
     event::{ContainerRef, Generation, Outcome, Phase},
+    health::Gate,
     model::settings::Order,
     observed::{Container, State},
 };
@@ -175,11 +176,18 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Those that served nobody before are only started: the way back asks no more of them than they gave. How long the
+    /// new version may take is not for the old one.
     fn await_restored(&mut self, old: &[ContainerRef]) -> Result<(), String> {
+        let was_bad = |c: &Container| c.state != State::Running || c.is_unhealthy();
+        let known_bad = |c: &&ContainerRef| self.crew.before.get(&c.id).is_some_and(was_bad);
+        let old: Vec<_> = old.iter().filter(|c| !known_bad(c)).cloned().collect();
+        let old = old.as_slice();
         if old.is_empty() {
             return Ok(());
         }
-        match self.watch(old, Generation::Old, &self.gate()) {
+        let gate = Gate { wait_timeout: None, ..self.gate() };
+        match self.watch(old, Generation::Old, &gate) {
             Ok(None) => {}
             Ok(Some(failure)) | Err(Halt::Failed(failure)) => return Err(failure.sentence()),
             Err(Halt::Interrupted) => return Err("interrupted".to_owned()),

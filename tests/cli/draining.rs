@@ -66,6 +66,7 @@ fn haproxy_is_told() {
     docker inspect web-1
     docker exec lb-1 sh -c SCRIPT zdd show servers state; show stat -1 4 -1
     docker exec lb-1 sh -c SCRIPT zdd set server app/app1 state ready; show servers state; show stat -1 4 -1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -131,6 +132,7 @@ fn haproxy_that_does_not_answer_is_no_obstacle() {
     docker exec lb-1 sh -c SCRIPT zdd show servers state; show stat -1 4 -1  → exit 1
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -193,6 +195,38 @@ fn haproxy_has_no_place_for_the_new_one() {
     assert_eq!(output.exit.code(), Some(3), "{output}");
     assert!(output.stderr.contains("web: the new version failed (shop-lb-1 has no new container among the servers of app: do its own checks pass, and has server-template twice as many places as there are replicas?); shop-web-1 serves now"), "{output}");
     assert_eq!(output.world.containers.iter().filter(|c| c.service == "web").count(), 1, "{output}");
+}
+
+/// HAProxy cannot be asked for a moment while the new one is on its way into the pool: it is waited for all the same.
+#[test]
+fn haproxy_is_asked_again_before_the_old_one_goes() {
+    let without_it = Deed::Print("3 app 1 app1 172.18.0.2 2 0 1\n".to_owned());
+    let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
+    let scenario = scenario.when_nth(2, "docker exec lb-1", without_it);
+    let mute = Deed::Fail(1, "no answer".to_owned());
+    let output = scenario.when_nth(3, "docker exec lb-1", mute).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    let text = output.to_string();
+    let (_, behind) = text.split_once("→ exit 1\n").expect("a call that failed");
+    assert!(behind.starts_with("docker exec lb-1"), "{output}");
+}
+
+/// Nothing of it was reachable, so no proxy can show whether it serves it.
+#[test]
+fn a_stopped_service_beside_haproxy_is_started_at_once() {
+    let image = format!("image: redis\n{HEALTHCHECK}");
+    let file = project(&[("lb", "image: haproxy:3"), ("redis", &image), ("web", "image: web")]);
+    let scenario = Scenario::new(&file).haproxy("web", 4, 0);
+    let given = [
+        new("redis-1").is("exited 0").restarts("healthy"),
+        new("web-1").is("running"),
+        new("lb-1").is("running"),
+    ];
+    let began = std::time::Instant::now();
+    let output = scenario.with(given).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(!output.stderr.contains("pool"), "{output}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{output}");
 }
 
 /// HAProxy answers although it has done nothing: that is not a drain.
@@ -329,6 +363,7 @@ fn haproxy_changes_too() {
     docker inspect lb-2
     docker stop lb-1
     docker inspect lb-1
+    docker inspect lb-2
     docker rm -v lb-1
     docker ps lb
     docker inspect lb-2
@@ -346,6 +381,7 @@ fn haproxy_changes_too() {
     docker inspect web-1
     docker exec lb-2 sh -c SCRIPT zdd show servers state; show stat -1 4 -1
     docker exec lb-2 sh -c SCRIPT zdd set server app/app1 state ready; show servers state; show stat -1 4 -1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -533,6 +569,7 @@ fn until_docker_calls_it_unhealthy() {
     docker inspect web-1
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2

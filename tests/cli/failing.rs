@@ -1039,6 +1039,7 @@ fn action_continue_keeps_an_old_one_for_each_lost() {
     docker inspect web-4
     docker stop web-1
     docker inspect web-1
+    docker inspect web-4
     docker rm -v web-1
     docker ps web
     docker inspect web-2 web-4
@@ -1115,6 +1116,7 @@ fn a_share_may_fail() {
     docker inspect web-5 web-6
     docker stop web-1 web-2 web-3
     docker inspect web-1 web-2 web-3
+    docker inspect web-5 web-6
     docker rm -v web-1 web-2 web-3
     docker ps web
     docker inspect web-4 web-5 web-6
@@ -1218,6 +1220,7 @@ fn the_hook_before_the_stop_fails() {
     docker exec web-1 drain  → exit 1
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1280,6 +1283,7 @@ fn the_hook_before_the_stop_hangs() {
     docker exec web-1 drain  → killed
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1437,6 +1441,32 @@ fn it_dies_when_the_old_one_has_become_unhealthy() {
     "#);
 }
 
+/// The old one takes its time to stop, and is not removed before the new one has been looked at once more.
+#[test]
+fn it_dies_while_the_old_one_stops() {
+    let scenario = Scenario::new(&web("")).with([old("web-1").restarts("healthy")]);
+    let output = scenario.when("docker stop web-1", becomes("web-2", "exited 1")).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(output.stderr.contains("(shop-web-2 exited with code 1); shop-web-1 serves now"), "{output}");
+    assert_eq!(output.containers(), "web-1 old healthy\nat least: 0 of web", "{output}");
+}
+
+/// One old container has been crash-looping all along: the way back starts it again and does not wait for it.
+#[test]
+fn the_way_back_asks_no_more_of_the_old_than_they_gave() {
+    let file = web("scale: 2\nrestart: always\nx-zdd: {parallelism: 1}");
+    let bad = old("web-1").is("restarting 7").restarts("restarting 8").policy("always");
+    let good = old("web-2").restarts("starting, healthy").policy("always");
+    let scenario = Scenario::new(&file).with([bad, good]);
+    let scenario = scenario.starts("web", "starting, healthy").starts("web", "starting, unhealthy");
+    let output = scenario.run(&["up", "--wait-timeout", "5m"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(output.stderr.contains("shop-web-2 serves now"), "{output}");
+    let left = output.containers();
+    assert!(left.contains("web-1 old restarting") && left.contains("web-2 old healthy"), "{output}");
+    assert!(!left.contains("new"), "{output}");
+}
+
 /// Between the gate and the stop it is looked at once more.
 #[test]
 fn it_dies_while_the_old_one_drains() {
@@ -1552,6 +1582,7 @@ fn somebody_removes_the_old_one_meanwhile() {
     docker inspect web-3 web-4
     docker stop web-1 web-2  → exit 1
     docker inspect web-1 web-2  → exit 1
+    docker inspect web-3 web-4
     docker rm -v web-1 web-2  → exit 1
     docker ps web
     docker inspect web-3 web-4
@@ -1755,6 +1786,7 @@ fn the_restart_policy_of_a_stopped_one_cannot_be_taken() {
     docker stop web-1
     docker inspect web-1
     docker update --restart=no web-1  → exit 1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1868,6 +1900,7 @@ fn compose_does_not_come_to_recreate_it() {
     docker image inspect web
     docker ps
     docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
     docker ps web
     docker compose up -d --no-deps --force-recreate --scale web=1 web  → exit 1
     docker ps web
@@ -1969,6 +2002,7 @@ fn a_revived_one_fails() {
     docker image inspect web
     docker ps
     docker inspect web-1 web-2
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --scale web=2 web
     docker ps web
@@ -2026,6 +2060,7 @@ fn a_recreated_one_has_no_way_back() {
     docker image inspect web
     docker ps
     docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
     docker ps web
     docker compose up -d --no-deps --force-recreate --scale web=1 web
     docker ps web
@@ -2269,6 +2304,7 @@ fn the_old_one_cannot_be_removed() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1  → exit 1
     docker ps web
     docker inspect web-1 web-2

@@ -183,6 +183,7 @@ fn a_file_on_standard_input_is_read_once_and_given_to_each() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2

@@ -216,6 +216,7 @@ fn back_to_an_image_whose_tag_has_moved() {
     docker inspect web-4
     docker stop web-3
     docker inspect web-3
+    docker inspect web-4
     docker rm -v web-3
     docker ps web
     docker inspect web-4
@@ -714,6 +715,7 @@ fn a_restart_replaces_what_runs() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2

@@ -124,6 +124,7 @@ fn built_on_request_and_the_image_changed() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -279,6 +280,7 @@ fn pulled_because_it_is_missing() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -343,6 +345,7 @@ fn pulled_on_request() {
     docker inspect db-2
     docker stop db-1
     docker inspect db-1
+    docker inspect db-2
     docker rm -v db-1
     docker ps db
     docker inspect db-2

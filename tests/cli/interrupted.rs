@@ -87,6 +87,7 @@ fn while_a_recreated_one_boots() {
     docker image inspect web
     docker ps
     docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
     docker ps web
     docker compose up -d --no-deps --force-recreate --scale web=1 web
     docker ps web
@@ -551,6 +552,7 @@ fn while_the_last_batch_stops() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2

@@ -104,6 +104,7 @@ fn and_broken_by_force() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2

@@ -162,6 +162,7 @@ fn downtime_is_allowed_by_a_flag() {
     docker image inspect web
     docker ps
     docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
     docker ps web
     docker compose up -d --no-deps --force-recreate --timeout=3 --scale web=1 web
     docker ps web
@@ -213,6 +214,7 @@ fn downtime_is_allowed_by_the_file() {
     docker image inspect web
     docker ps
     docker inspect web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
     docker ps web
     docker compose up -d --no-deps --force-recreate --scale web=1 web
     docker ps web
@@ -304,6 +306,38 @@ fn a_network_that_compose_would_replace() {
     compose.yaml:3: service web: networks: Compose would not leave the old containers alone ("Container shop-web-1 Stopping"), because the definition of one of its networks changed; put the old definition back, or recreate it in a maintenance window with "docker compose up"
     nothing was touched
     "#);
+}
+
+/// Downtime is allowed, but Compose could not replace the network under other services: it would leave the old container
+/// stopped and without it.
+#[test]
+fn a_network_that_compose_would_replace_under_what_it_recreates() {
+    let fixed = web("container_name: web");
+    for container in [old("web-1"), old("web-1").is("exited 1")] {
+        let output =
+            Scenario::new(&fixed).with([container]).network_diverged().run(&["up", "--allow-downtime"]);
+        assert_eq!(output.exit.code(), Some(2), "{output}");
+        assert!(output.stderr.contains("the definition of one of its networks changed"), "{output}");
+        assert!(output.deeds().is_empty(), "{output}");
+    }
+}
+
+#[test]
+fn what_a_provider_feeds() {
+    let image = format!("image: web\n{HEALTHCHECK}");
+    let fed = format!("{image}\ndepends_on: {{db: {{condition: service_started}}}}");
+    let file = project(&[("db", "provider: {type: toy}"), ("other", &image), ("web", &fed)]);
+    let given = || [old("other-1"), old("web-1")];
+    let output = Scenario::new(&file).with(given()).run(&["up"]);
+    assert_snapshot!(untouched("fed", &output), @r#"
+    fed: exit 2
+    compose.yaml:11: service web: depends_on: it gets variables from the provider of "db", and only Compose's own "up" hands them over; type "docker compose up -d web", and name the other services to "docker zdd"
+    nothing was touched
+    "#);
+    // The rest can be brought up to date, and nobody calls the provider for it.
+    let output = Scenario::new(&file).with(given()).run(&["up", "other"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(!output.to_string().contains("--dry-run up -d --scale"), "{output}");
 }
 
 #[test]
@@ -732,6 +766,7 @@ fn the_plan_with_downtime_and_hooks() {
     docker ps
     docker inspect fixed-1 gone-1 web-1 web-2
     docker compose --profile * config --services
+    docker compose --dry-run up -d --no-deps --no-recreate --scale fixed=1 fixed
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
     --- containers
     fixed-1 old running

@@ -119,6 +119,7 @@ fn three_replicas_at_once() {
     docker inspect web-4 web-5 web-6
     docker stop web-1 web-2 web-3
     docker inspect web-1 web-2 web-3
+    docker inspect web-4 web-5 web-6
     docker rm -v web-1 web-2 web-3
     docker ps web
     docker inspect web-4 web-5 web-6
@@ -204,6 +205,7 @@ fn the_image_alone_changed() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -260,6 +262,7 @@ fn nothing_changed_but_it_is_forced() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -432,6 +435,7 @@ fn scaled_by_a_flag_while_it_changes() {
     docker inspect web-4
     docker stop web-1 web-2 web-3
     docker inspect web-1 web-2 web-3
+    docker inspect web-4
     docker rm -v web-1 web-2 web-3
     docker ps web
     docker inspect web-4
@@ -569,6 +573,7 @@ fn one_at_a_time() {
     docker inspect web-6
     docker stop web-3
     docker inspect web-3
+    docker inspect web-4 web-5 web-6
     docker rm -v web-1 web-2 web-3
     docker ps web
     docker inspect web-4 web-5 web-6
@@ -656,6 +661,7 @@ fn flags_win_over_the_file() {
     docker inspect web-6
     docker stop web-3
     docker inspect web-3
+    docker inspect web-4 web-5 web-6
     docker rm -v web-1 web-2 web-3
     docker ps web
     docker inspect web-4 web-5 web-6
@@ -735,6 +741,7 @@ fn stop_first_because_it_is_written() {
     docker inspect web-4
     docker start web-4
     docker inspect web-4
+    docker inspect web-3 web-4
     docker rm -v web-1 web-2
     docker ps web
     docker inspect web-3 web-4
@@ -794,6 +801,7 @@ fn without_a_healthcheck_it_is_watched() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -870,6 +878,7 @@ fn stopped_ones_do_not_come_back_with_the_engine() {
     docker stop --time=7 web-1 web-2 web-3
     docker inspect web-1 web-2 web-3
     docker update --restart=no web-1 web-3
+    docker inspect web-4 web-5 web-6
     docker rm -v web-1 web-2 web-3
     docker ps web
     docker inspect web-4 web-5 web-6
@@ -950,7 +959,7 @@ pre_stop:
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
     docker ps --filter label=io.zdd.pre-start=web
     docker compose config web
-    docker compose --file - run --rm -T --no-deps --label traefik.enable=false --label io.zdd.pre-start=web --env TOKEN ("s$ecret" in its environment) --user app web migrate $up <stdin d124d2c0>
+    docker compose --file - run --rm -T --no-deps --label traefik.enable=false --label io.zdd.pre-start=web --env TOKEN ("s$ecret" in its environment) --user app web migrate $up <stdin bb3da0b6>
     docker ps web
     docker compose up --no-start --no-deps --no-recreate --scale web=3 web
     docker ps web
@@ -962,6 +971,7 @@ pre_stop:
     docker exec web-1 sh -c echo $HOME
     docker stop web-1
     docker inspect web-1
+    docker inspect web-3
     docker rm -v web-1 web-2
     docker ps web
     docker inspect web-3
@@ -1023,6 +1033,7 @@ fn hook_in_the_label_of_docker_rollout() {
     docker exec web-1 sh -c touch /tmp/drain && sleep 1
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1104,6 +1115,7 @@ fn one_replica_had_crashed() {
     docker inspect web-6
     docker stop web-1
     docker inspect web-1
+    docker inspect web-4 web-5 web-6
     docker rm -v web-3 web-1 web-2
     docker ps web
     docker inspect web-4 web-5 web-6
@@ -1228,6 +1240,7 @@ fn left_over_from_a_killed_run() {
     docker inspect web-3
     docker stop web-1 web-2
     docker inspect web-1 web-2
+    docker inspect web-3 web-5
     docker rm -v web-1 web-2 web-4
     docker ps web
     docker inspect web-3 web-5
@@ -1347,6 +1360,7 @@ fn one_offs_and_runners_of_hooks_are_nobodys_business() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1444,11 +1458,12 @@ fn orphans_go_on_request() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
     docker stop gone-1
-    docker rm -v gone-1
+    docker rm gone-1
     docker compose --dry-run up -d --scale web=1
     docker volume ls
     docker image ls zdd-revision/shop
@@ -1522,6 +1537,7 @@ fn a_named_service_and_what_it_depends_on() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1585,6 +1601,7 @@ fn a_named_service_alone() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1698,6 +1715,7 @@ fn a_one_shot_service_comes_before_the_one_that_waits_for_it() {
     docker image inspect migrate web
     docker ps
     docker inspect migrate-1 web-1
+    docker compose --dry-run up -d --no-deps --no-recreate --scale migrate=1 migrate
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps migrate
     docker compose up -d --no-deps --scale migrate=1 migrate
@@ -1710,6 +1728,7 @@ fn a_one_shot_service_comes_before_the_one_that_waits_for_it() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1780,6 +1799,7 @@ fn what_only_compose_can_start() {
     docker inspect web-3 web-4
     docker stop web-1 web-2
     docker inspect web-1 web-2
+    docker inspect web-3 web-4
     docker rm -v web-1 web-2
     docker ps web
     docker inspect web-3 web-4
@@ -1844,6 +1864,7 @@ fn progress_as_json() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2
@@ -1882,6 +1903,7 @@ fn progress_quiet() {
     docker inspect web-2
     docker stop web-1
     docker inspect web-1
+    docker inspect web-2
     docker rm -v web-1
     docker ps web
     docker inspect web-2

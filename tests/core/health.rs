@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use zdd::{
     health::{Gate, Judgement, SLACK, Why, deadline},
-    observed::{Container, Health, HealthStatus, Healthcheck, State},
+    observed::{Container, Health, HealthStatus, Healthcheck, RestartPolicy, State},
 };
 
 use crate::make::{Turned, cases, fresh, seconds};
@@ -207,6 +207,22 @@ prop_compose! {
     ) -> Gate {
         Gate { monitor: seconds(monitor), wait_timeout: wait_timeout.map(seconds), one_shot }
     }
+}
+
+/// A job that its policy restarts is not over.
+#[test]
+fn a_job_may_try_as_often_as_its_policy_says() {
+    let policy = RestartPolicy { name: "on-failure".to_owned(), max_retries: 3 };
+    let tries = |container: Container| Container { restart: policy.clone(), restart_count: 2, ..container };
+    for container in [plain().restarting(), plain()].map(tries) {
+        assert!(matches!(ONE_SHOT.judge(&container, 0, seconds(60)), Judgement::Wait(_)), "{container:?}");
+        assert!(matches!(GATE.judge(&container, 0, seconds(60)), Judgement::Fail(Why::Restarting { .. })));
+    }
+    assert_eq!(ONE_SHOT.judge(&tries(plain().exited(1)), 0, seconds(60)), exited(1, false, ""));
+    assert_eq!(ONE_SHOT.judge(&tries(plain().exited(0)), 0, seconds(60)), Judgement::Pass);
+    let always =
+        Container { restart: RestartPolicy { name: "always".to_owned(), ..policy }, ..plain().restarting() };
+    assert!(matches!(ONE_SHOT.judge(&always, 0, seconds(60)), Judgement::Fail(_)));
 }
 
 proptest! {

@@ -95,7 +95,7 @@ impl Turned for Container {
     }
 
     fn of_image(self, id: &str) -> Self {
-        Container { image_id: id.to_owned(), ..self }
+        Container { image_id: id.to_owned(), engine_image_id: id.to_owned(), ..self }
     }
 }
 

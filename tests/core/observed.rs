@@ -227,7 +227,10 @@ fn fields_that_are_missing() {
 
 #[test]
 fn an_image_label_is_what_compose_compares_and_the_engine_s_field_fills_in() {
-    assert_eq!(with(json!({"Image": "sha256:other"})).image_id, one("app-running-1").image_id);
+    let other = with(json!({"Image": "sha256:other"}));
+    assert_eq!(other.image_id, one("app-running-1").image_id);
+    assert!(other.is_of_image(&other.image_id) && other.is_of_image("sha256:other"));
+    assert!(!other.is_of_image("sha256:another"));
     let before_2_2 = json!({"Image": "sha256:field", "Config": {"Labels": {"com.docker.compose.image": ""}}});
     assert_eq!(with(before_2_2).image_id, "sha256:field");
 }

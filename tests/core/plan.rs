@@ -308,10 +308,35 @@ fn a_provider_has_nothing_to_roll() {
     assert_snapshot!(planned(provided, &[]), @r#"
     Project app
       dns  unchanged  run by its provider, which "docker compose up" calls
-      web  create     nothing of it runs
-             1. start 1 new container (scale 1; undo: remove)
-             2. wait until healthy, or running 10s without a healthcheck
+      web  blocked    cannot be done as written
+           refused: depends_on: it gets variables from the provider of "dns", and only Compose's own "up" hands them over; type "docker compose up -d web", and name the other services to "docker zdd"
     "#);
+}
+
+/// Where containerd keeps the images, Compose writes another digest on the label than the engine has for the tag.
+#[test]
+fn an_image_that_the_engine_calls_the_wanted_one_is_unchanged() {
+    let labelled = |n| Container { image_id: "sha256:of-one-platform".to_owned(), ..fresh("web", n) };
+    assert_snapshot!(planned(WEB, &[1, 2, 3].map(labelled)), @"
+    Project app
+      web  unchanged  as wanted
+    ");
+}
+
+/// For Compose a service of which every container keeps restarting does not run, so it would run the hook again.
+#[test]
+fn a_migration_beside_a_crash_loop_runs_once() {
+    let file = "services: {web: {image: app, pre_start: [{command: [migrate]}]}}";
+    assert_snapshot!(planned(file, &[stale("web", 1).restarting()]), @"
+    Project app
+      web  roll       configuration changed
+             1. run pre_start hooks once, from the new image (undo: none, nothing was touched)
+             2. start 1 new container (scale 2, leaving the stopped ones stopped; undo: remove)
+             3. wait until healthy, or running 10s without a healthcheck
+             4. drain app-web-1
+             5. stop app-web-1 (undo: start again)
+             6. remove app-web-1
+    ");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{env, fs};
 
-use crate::{call::Call, world::World};
+use crate::{
+    call::Call,
+    world::{Container, World},
+};
 
 /// What is wrong with a call. The test that made it fails.
 pub fn objections(world: &World, call: &Call) -> Vec<String> {
@@ -21,7 +24,12 @@ pub fn objections(world: &World, call: &Call) -> Vec<String> {
         compose(world, call, &mut must);
     }
     if call.verb() == "rm" {
-        must(call.words.iter().any(|word| word == "-v"), "anonymous volumes would stay behind");
+        let of_no_file = |c: &&Container| !world.names_of_services.contains(&c.service);
+        let going = world.containers.iter().filter(|c| call.words.contains(&c.id));
+        let orphans = going.filter(of_no_file).count();
+        let with_volumes = call.words.iter().any(|word| word == "-v");
+        must(with_volumes || orphans > 0, "anonymous volumes would stay behind");
+        must(!with_volumes || orphans == 0, "an orphan's data may be wanted again");
         must(!call.words.iter().any(|word| word == "-f"), "nothing that runs may be removed");
     }
     found
