@@ -481,6 +481,63 @@ fn what_the_revision_does_not_have_is_left_unless_it_is_asked_for() {
     assert_eq!(output.world.containers.len(), 1, "{output}");
 }
 
+#[test]
+fn a_rollback_passes_over_what_would_change_nothing() {
+    let host = twice(shop());
+    let services = [("web", format!("image: web\n{HEALTHCHECK}")), ("worker", "image: web".to_owned())];
+    let services = services.each_ref().map(|(name, lines)| (*name, lines.as_str()));
+    host.change(|world| world.config = project(&services));
+    let third = host.run(&["up"]);
+    assert_eq!(last(&third).changed, ["worker"], "{third}");
+    let output = host.run(&["rollback"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(output.stderr.contains("web is back at revision 1\n"), "{output}");
+    assert_eq!(last(&output).cause.to_string(), "rollback to 1");
+}
+
+/// A plain `up` between two of a service in a profile is a revision without that service.
+#[test]
+fn a_rollback_of_a_service_passes_over_what_does_not_have_it() {
+    let lines = format!("image: shop:latest\n{HEALTHCHECK}");
+    let (web, both) = ([("web", lines.as_str())], [("web", lines.as_str()), ("tool", &lines)]);
+    let host = Scenario::new(&project(&both)).host();
+    let step = |services: &[(&str, &str)], image: &str, args: &[&str]| {
+        host.change(|world| {
+            world.config = project(services);
+            drop(world.images.insert("shop:latest".to_owned(), format!("sha256:{}", hex(image))));
+        });
+        let output = host.run(args);
+        assert!(output.exit.success(), "{output}");
+    };
+    step(&both, "first", &["up"]);
+    step(&web, "second", &["up"]);
+    step(&both, "third", &["up", "tool"]);
+    let output = host.run(&["rollback", "tool"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert_eq!(image_of(&output, "tool"), format!("sha256:{}", hex("first")));
+    assert_eq!(image_of(&output, "web"), format!("sha256:{}", hex("second")));
+}
+
+#[test]
+fn a_rollback_never_goes_forward() {
+    let host = twice(shop());
+    assert!(host.run(&["rollback"]).exit.success());
+    host.change(|world| {
+        drop(world.ways.insert("web".to_owned(), vec![crate::world::Reading::way("exited 7")]))
+    });
+    for _ in 0..8 {
+        assert_eq!(host.run(&["up", "--force-recreate"]).exit.code(), Some(3));
+    }
+    let output = host.run(&["rollback"]);
+    let numbers: Vec<_> = revisions(&output.world).iter().map(|revision| revision.number).collect();
+    assert_eq!(numbers, (1..=11).collect::<Vec<_>>());
+    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_snapshot!(output.stderr, @r#"
+    revision 3 is deployed, and there is no good one before it that differs; nothing was touched
+    hint: "docker zdd history" lists the revisions
+    "#);
+}
+
 /// A rollback that is killed half way, and typed again.
 #[test]
 fn a_killed_rollback_is_gone_on_with() {
