@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::{Context, load, say};
 use crate::{
-    cli::{DiffArgs, HistoryArgs, HistoryFormat},
+    cli::{self, DiffArgs, HistoryArgs, HistoryFormat},
     docker::Docker,
     exit::{Exit, Stop},
     history::{self, Document, Revision, diff, table},
     model::Model,
-    plugin::Candidate,
+    plugin::{Candidate, project_flags},
 };
 
 /// One of `--format json`. The names are stable: `history.schema.json`.
@@ -104,12 +104,15 @@ pub fn diff(context: &mut Context, args: &DiffArgs) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-/// The numbers to complete, the newest first. The project's name is what is typed already, or Compose's word.
+/// The numbers to complete, the newest first. The project's name is what is typed already, or Compose's word about
+/// the files that are.
 pub fn candidates(docker_globals: &[OsString], words: &[OsString]) -> Option<Vec<Candidate>> {
-    let docker = Docker::find(docker_globals.to_vec(), vec![], None).ok()?;
-    let typed = words.windows(2).find(|pair| pair[0] == "-p" || pair[0] == "--project-name");
-    let project = match typed.and_then(|pair| pair[1].to_str()) {
-        Some(name) => name.to_owned(),
+    let flags = project_flags(&cli::command(), words);
+    let typed = flags.chunks_exact(2).rfind(|pair| pair[0] == "--project-name");
+    let typed = typed.and_then(|pair| pair[1].to_str().map(str::to_owned)).filter(|name| is_name(name));
+    let docker = Docker::find(docker_globals.to_vec(), flags, None).ok()?;
+    let project = match typed {
+        Some(name) => name,
         None => Model::project_name(&docker.config(&[]).ok()?).ok()?,
     };
     let labels = docker.revision_labels(&project).ok()?;
