@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Context, load, say};
 use crate::{
     cli::{self, DiffArgs, HistoryArgs, HistoryFormat},
-    docker::Docker,
+    docker::{CallError, Docker},
     exit::{Exit, Stop},
     history::{self, Document, Revision, diff, table},
     model::Model,
@@ -68,16 +68,27 @@ fn forget(context: &Context, project: &str, args: &HistoryArgs) -> Result<Exit, 
         1 => "1 revision".to_owned(),
         n => format!("{n} revisions"),
     };
+    let of = format!("{count} of project {project}");
     if !dry {
+        docker.let_go_of_all(project)?;
         // Tags without a revision are removed by the next rollout, should this be killed in between.
         let volumes: Vec<_> = revisions.iter().map(|r| history::volume(project, r.number)).collect();
-        docker.remove_volumes(&volumes)?;
+        docker.remove_volumes(&volumes).map_err(|error| {
+            broken_off(error, &format!("{of} may be forgotten, their images are still there"))
+        })?;
         let tags: Vec<_> = tags.keys().map(|tag| format!("{repository}:{tag}")).collect();
-        docker.remove_tags(&tags)?;
+        docker.remove_tags(&tags).map_err(|error| {
+            broken_off(error, &format!("{of} are forgotten, images of them may still be there"))
+        })?;
     }
     let verb = if dry { "would forget" } else { "forgot" };
-    say(&mut stdout(), &format!("{verb} {count} of project {project}\n"));
+    say(&mut stdout(), &format!("{verb} {of}\n"));
     Ok(Exit::Done)
+}
+
+/// The engine was told to remove something, so it must not be said that nothing was touched.
+fn broken_off(error: CallError, left: &str) -> Stop {
+    Stop::after(error, left).hint("type the same again to remove what is left")
 }
 
 /// Shows what `up` would change of a revision's definitions.
@@ -88,8 +99,7 @@ pub fn diff(context: &mut Context, args: &DiffArgs) -> Result<Exit, Stop> {
     let project = Model::project_name(&yaml).map_err(|e| Stop::new(Exit::Error, format!("{e:#}")))?;
     let revisions = context.revisions(&project)?;
     let revision = chosen(&project, &revisions, args.revision)?;
-    let then = context.kept_document(&project, revision.number);
-    let then = then.map_err(|e| Stop::new(Exit::Error, format!("{e:#}")))?.ok_or_else(|| {
+    let then = context.kept_document(&project, revision.number)?.ok_or_else(|| {
         let message = format!("the definition of revision {} was removed from the engine", revision.number);
         Stop::new(Exit::Error, message)
     })?;

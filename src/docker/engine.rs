@@ -198,7 +198,7 @@ impl Docker {
     }
 
     /// A call that is made also after a second interrupt has ended everything else; it must be short then.
-    fn last_call<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Call {
+    pub(super) fn last_call<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Call {
         let limit = if self.runner.is_closed() { LAST_WORDS } else { self.quick() };
         Call { last: true, ..self.call(args, limit) }
     }

@@ -355,6 +355,12 @@ pub fn holder(project: &str, number: u32) -> String {
     format!("zdd-revision-reading-{project}-{number}")
 }
 
+/// Whether a container's name is one of the project's holders. The name of another project may begin with it.
+pub fn is_holder(name: &str, project: &str) -> bool {
+    let number = name.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+    number.is_some_and(|number| name == holder(project, number))
+}
+
 /// The image of a revision's document, as a tag of the project's repository.
 pub fn document_tag(number: u32) -> String {
     format!("r{number}")
