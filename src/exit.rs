@@ -68,6 +68,14 @@ impl Stop {
         Stop { exit, message: mask(&message.into()), hint: None }
     }
 
+    /// A call that failed when something had been done already: `done` says what.
+    pub fn after(error: CallError, done: &str) -> Stop {
+        match error.is_interrupted() {
+            true => Stop::new(Exit::Interrupted, format!("interrupted; {done}")),
+            false => Stop::new(Exit::Error, format!("{}; {done}", Explained::call(&error))),
+        }
+    }
+
     pub fn hint(mut self, hint: impl Into<String>) -> Stop {
         self.hint = Some(hint.into());
         self
@@ -87,6 +95,16 @@ impl From<CallError> for Stop {
             return Stop::new(Exit::Interrupted, "interrupted; nothing was touched");
         }
         Explained::call(&error).into()
+    }
+}
+
+/// The same where a call may be what went wrong.
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Stop {
+        match error.downcast::<CallError>() {
+            Ok(error) => error.into(),
+            Err(error) => Stop::new(Exit::Error, format!("{error:#}")),
+        }
     }
 }
 

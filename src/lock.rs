@@ -259,7 +259,7 @@ pub fn acquire<'a>(
     let here = Owner::here();
     let volume = volume(project);
     if insistence.by_force {
-        docker.remove_volume(&volume)?;
+        docker.remove_both_volumes(&volume, &claim_of(&volume))?;
     }
     let end = Instant::now() + insistence.wait;
     let mut was_waited_for = false;
@@ -283,6 +283,11 @@ pub fn acquire<'a>(
 /// The volume that is the lock.
 pub fn volume(project: &str) -> String {
     format!("zdd-lock-{project}")
+}
+
+/// The volume that is the right to remove a lock whose owner is dead. No project has a name with a dot.
+fn claim_of(volume: &str) -> String {
+    format!("{volume}.claim")
 }
 
 /// Who holds the project's lock, found out without taking it.
@@ -334,13 +339,18 @@ fn take<'a>(
         }
         // Two runs may find the same dead owner; only the one that gets this claim may remove its lock, or it
         // could remove the lock that the other has taken meanwhile.
-        let _claim = match take(docker, &format!("{volume}-after-{}", owner.mark), here, warn)? {
+        let claim = match take(docker, &claim_of(volume), here, warn)? {
             Ok(claim) => claim,
             Err(rival) => return Ok(Err(rival)),
         };
         let still = docker.volume_labels(volume)?.map(|labels| Owner::from_labels(&labels));
         if still.as_ref() == Some(&owner) {
-            docker.remove_volume(volume)?;
+            // Once that lock is gone the claim to it is worth nothing. Both go by one call, so that a run that is
+            // killed leaves either the lock, by which the next one finds the claim of the dead, or neither.
+            docker.remove_both_volumes(volume, &claim.volume)?;
+            claim.forget();
+        } else {
+            drop(claim);
         }
         return take(docker, volume, here, warn);
     }

@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::{Context, load, say};
 use crate::{
-    cli::{DiffArgs, HistoryArgs, HistoryFormat},
-    docker::Docker,
+    cli::{self, DiffArgs, HistoryArgs, HistoryFormat},
+    docker::{CallError, Docker},
     exit::{Exit, Stop},
     history::{self, Document, Revision, diff, table},
     model::{Model, built_image},
-    plugin::Candidate,
+    plugin::{Candidate, project_flags},
 };
 
 /// One of `--format json`. The names are stable: `history.schema.json`.
@@ -68,16 +68,27 @@ fn forget(context: &Context, project: &str, args: &HistoryArgs) -> Result<Exit, 
         1 => "1 revision".to_owned(),
         n => format!("{n} revisions"),
     };
+    let of = format!("{count} of project {project}");
     if !dry {
+        docker.let_go_of_all(project)?;
         // Tags without a revision are removed by the next rollout, should this be killed in between.
         let volumes: Vec<_> = revisions.iter().map(|r| history::volume(project, r.number)).collect();
-        docker.remove_volumes(&volumes)?;
+        docker.remove_volumes(&volumes).map_err(|error| {
+            broken_off(error, &format!("{of} may be forgotten, their images are still there"))
+        })?;
         let tags: Vec<_> = tags.keys().map(|tag| format!("{repository}:{tag}")).collect();
-        docker.remove_tags(&tags)?;
+        docker.remove_tags(&tags).map_err(|error| {
+            broken_off(error, &format!("{of} are forgotten, images of them may still be there"))
+        })?;
     }
     let verb = if dry { "would forget" } else { "forgot" };
-    say(&mut stdout(), &format!("{verb} {count} of project {project}\n"));
+    say(&mut stdout(), &format!("{verb} {of}\n"));
     Ok(Exit::Done)
+}
+
+/// The engine was told to remove something, so it must not be said that nothing was touched.
+fn broken_off(error: CallError, left: &str) -> Stop {
+    Stop::after(error, left).hint("type the same again to remove what is left")
 }
 
 /// Shows what `up` would change of a revision's definitions.
@@ -88,8 +99,7 @@ pub fn diff(context: &mut Context, args: &DiffArgs) -> Result<Exit, Stop> {
     let project = Model::project_name(&yaml).map_err(|e| Stop::new(Exit::Error, format!("{e:#}")))?;
     let revisions = context.revisions(&project)?;
     let revision = chosen(&project, &revisions, args.revision)?;
-    let then = context.kept_document(&project, revision.number);
-    let then = then.map_err(|e| Stop::new(Exit::Error, format!("{e:#}")))?.ok_or_else(|| {
+    let then = context.kept_document(&project, revision.number)?.ok_or_else(|| {
         let message = format!("the definition of revision {} was removed from the engine", revision.number);
         Stop::new(Exit::Error, message)
     })?;
@@ -104,12 +114,15 @@ pub fn diff(context: &mut Context, args: &DiffArgs) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-/// The numbers to complete, the newest first. The project's name is what is typed already, or Compose's word.
+/// The numbers to complete, the newest first. The project's name is what is typed already, or Compose's word about
+/// the files that are.
 pub fn candidates(docker_globals: &[OsString], words: &[OsString]) -> Option<Vec<Candidate>> {
-    let docker = Docker::find(docker_globals.to_vec(), vec![], None).ok()?;
-    let typed = words.windows(2).find(|pair| pair[0] == "-p" || pair[0] == "--project-name");
-    let project = match typed.and_then(|pair| pair[1].to_str()) {
-        Some(name) => name.to_owned(),
+    let flags = project_flags(&cli::command(), words);
+    let typed = flags.chunks_exact(2).rfind(|pair| pair[0] == "--project-name");
+    let typed = typed.and_then(|pair| pair[1].to_str().map(str::to_owned)).filter(|name| is_name(name));
+    let docker = Docker::find(docker_globals.to_vec(), flags, None).ok()?;
+    let project = match typed {
+        Some(name) => name,
         None => Model::project_name(&docker.config(&[]).ok()?).ok()?,
     };
     let labels = docker.revision_labels(&project).ok()?;

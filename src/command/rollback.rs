@@ -118,8 +118,7 @@ impl Context {
             let message = format!("revision {} has no service {name}; nothing was touched", target.number);
             return Err(Stop::new(Exit::Error, message));
         }
-        let document = self.kept_document(project, target.number).map_err(|e| error(&format!("{e:#}")))?;
-        let document = document.ok_or_else(|| {
+        let document = self.kept_document(project, target.number)?.ok_or_else(|| {
             pruned(target.number, "its definition was removed from the engine (an image prune does that)")
         })?;
         if planning.services.is_empty() && !target.unknown.is_empty() {

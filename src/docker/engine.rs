@@ -184,26 +184,28 @@ impl Docker {
         Ok(Some(labels.unwrap_or_default()))
     }
 
-    /// Removes a volume, if it exists.
-    pub fn remove_volume(&self, name: &str) -> Result<(), CallError> {
-        self.remove_volume_by(&self.call(["volume", "rm", name], self.quick()))
+    /// Removes two volumes one after the other, if they exist.
+    pub fn remove_both_volumes(&self, first: &str, second: &str) -> Result<(), CallError> {
+        self.remove_volumes_by(&self.call(["volume", "rm", first, second], self.quick()))
     }
 
-    /// The same, also after a second interrupt has ended everything else.
+    /// Removes a volume, if it exists, also after a second interrupt has ended everything else.
     pub fn remove_volume_at_the_end(&self, name: &str) -> Result<(), CallError> {
-        self.remove_volume_by(&self.last_call(["volume", "rm", name]))
+        self.remove_volumes_by(&self.last_call(["volume", "rm", name]))
     }
 
-    fn remove_volume_by(&self, call: &Call) -> Result<(), CallError> {
+    fn remove_volumes_by(&self, call: &Call) -> Result<(), CallError> {
         let answer = self.runner.answer(call)?;
-        match answer.code == 0 || is_missing_volume(&answer.stderr) {
+        // What the client warns of, as of its own configuration, is no error.
+        let mut errors = answer.stderr.lines().filter(|line| line.starts_with("Error"));
+        match answer.code == 0 || is_missing_volume(&answer.stderr) && errors.all(is_missing_volume) {
             true => Ok(()),
             false => Err(self.runner.failed(call, &answer)),
         }
     }
 
     /// A call that is made also after a second interrupt has ended everything else; it must be short then.
-    fn last_call<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Call {
+    pub(super) fn last_call<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Call {
         let limit = if self.runner.is_closed() { LAST_WORDS } else { self.quick() };
         Call { last: true, ..self.call(args, limit) }
     }

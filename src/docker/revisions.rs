@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read, sync::Arc};
 
-use super::{Answer, CallError, Docker, garbage};
+use super::{Answer, Call, CallError, Docker, Problem, garbage};
 use crate::history;
 
 /// On a container that a revision is read through. It has no label of Compose, so nothing takes it for a replica.
@@ -69,10 +69,10 @@ impl Docker {
         // An image without a command needs one to be named. A registry is not asked for it: it knows no such image.
         let options = ["--pull", "never", "--network", "none", "--label", HOLDER_LABEL, "--name", holder];
         let create = self.call(["create"].into_iter().chain(options).chain([reference, name]), self.quick());
-        let mut answer = self.runner.answer(&create)?;
+        let mut answer = self.make(&create, holder)?;
         if answer.code != 0 && answer.stderr.contains("is already in use by container") {
             self.let_go(holder)?;
-            answer = self.runner.answer(&create)?;
+            answer = self.make(&create, holder)?;
         }
         match answer.code {
             0 => Ok(Some(answer.stdout.trim().to_owned())),
@@ -81,11 +81,30 @@ impl Docker {
         }
     }
 
+    /// The engine may carry out a call that is given up: whatever becomes of it, no container must stay.
+    fn make(&self, create: &Call, holder: &str) -> Result<Answer, CallError> {
+        self.runner.answer(create).inspect_err(|error| {
+            if !matches!(error.problem, Problem::NotStarted(_)) {
+                // What went wrong first is what is told; the next reading removes what is left.
+                let _ = self.let_go(holder);
+            }
+        })
+    }
+
+    /// Removes what killed runs have left of reading the project's revisions: an image that a container was made of
+    /// cannot be removed. Another run that reads at this moment tries again.
+    pub fn let_go_of_all(&self, project: &str) -> Result<(), CallError> {
+        let filter = format!("label={HOLDER_LABEL}");
+        let args = ["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"];
+        let names = self.runner.run(&self.call(args, self.quick()))?;
+        let mut mine = names.lines().filter(|name| history::is_holder(name, project));
+        mine.try_for_each(|name| self.let_go(name))
+    }
+
     /// Removes the container. Another run that reads at this moment may have done so.
     fn let_go(&self, container: &str) -> Result<(), CallError> {
-        let mut call = self.call(["rm", "-v", container], self.quick());
         // A second interrupt is to leave nothing behind.
-        call.last = true;
+        let call = self.last_call(["rm", "-v", container]);
         let answer = self.runner.answer(&call)?;
         match answer.code == 0 || is_missing(&answer) {
             true => Ok(()),

@@ -26,7 +26,7 @@ pub const LABEL: &str = "io.zdd.revision";
 pub const PROJECT_LABEL: &str = "io.zdd.revision.project";
 /// How many are kept.
 pub const KEPT: usize = 10;
-/// So many good ones are kept however many failed after them: what is deployed, and what a rollback goes back to.
+/// So many good ones are kept however many failed after them: what is deployed, and what was before it.
 const GOOD_KEPT: usize = 2;
 
 /// One rollout that changed something. Fields that a later version adds default when they are absent.
@@ -132,6 +132,20 @@ impl Revision {
         mine.eq(other.services.iter().filter(wanted).map(|(name, s)| (name, s.content())))
     }
 
+    fn has_all(&self, asked: &[String]) -> bool {
+        asked.iter().all(|name| self.services.contains_key(name))
+    }
+
+    /// Going back to it from `current` would change something. What only `current` has is left as it is.
+    fn brings_another(&self, current: &Revision, containers: &[Container], asked: &[String]) -> bool {
+        let wanted = |(name, _): &(&String, &Deployed)| asked.is_empty() || asked.contains(name);
+        self.services.iter().filter(wanted).any(|(name, mine)| match current.services.get(name) {
+            Some(other) => mine.content() != other.content(),
+            // A service that has left the file may run on.
+            None => !containers.iter().any(|c| c.service == *name) || !mine.is_all_of(name, containers),
+        })
+    }
+
     /// Whether what is there is this revision: the versions, not the counts, as a replica may have crashed.
     pub fn is_deployed(&self, containers: &[Container], asked: &[String]) -> bool {
         let wanted = |name: &&String| asked.is_empty() || asked.contains(name);
@@ -198,7 +212,7 @@ impl From<Outcome> for Ending {
 
 /// The newest good one.
 pub fn latest_good(revisions: &[Revision]) -> Option<&Revision> {
-    revisions.iter().filter(|revision| revision.is_good()).max_by_key(|revision| revision.number)
+    newest(revisions.iter().filter(|revision| revision.is_good()))
 }
 
 /// Why there is nothing to go back to.
@@ -221,7 +235,7 @@ fn deployed<'r>(
     containers: &[Container],
     asked: &[String],
 ) -> Option<&'r Revision> {
-    let mut good: Vec<_> = revisions.iter().filter(|revision| revision.is_good()).collect();
+    let mut good: Vec<_> = revisions.iter().filter(|r| r.is_good() && r.has_all(asked)).collect();
     good.sort_by_key(|revision| std::cmp::Reverse(revision.number));
     if let Some(revision) = good.iter().find(|revision| revision.is_deployed(containers, asked)) {
         return Some(revision);
@@ -233,8 +247,48 @@ fn deployed<'r>(
     good.into_iter().find(|revision| known && running.iter().any(|c| has(revision, c)))
 }
 
+/// The number of the revision that `current` was first deployed as: rollbacks are walked through. One that is
+/// forgotten by now may have been a rollback itself; then the newest that deployed the same before it stands in for it.
+fn origin(revisions: &[Revision], current: &Revision, asked: &[String]) -> u32 {
+    let same = |revision: &Revision| revision.deploys_the_same(current, asked);
+    let mut from = current;
+    while let Cause::Rollback(number) = from.cause
+        && number < from.number
+    {
+        let is_known = revisions.iter().any(|revision| revision.number == number);
+        let is_it = |r: &&Revision| r.number == number || !is_known && r.number < number && r.is_good();
+        match newest(revisions.iter().filter(is_it).filter(|revision| same(revision))) {
+            Some(earlier) => from = earlier,
+            // What is newer than it is no way back, although nobody knows any more what it was.
+            None if !is_known => return number,
+            None => break,
+        }
+    }
+    from.number
+}
+
+/// The newest good revision before `current` that brings back something else.
+fn before<'r>(
+    revisions: &'r [Revision],
+    current: &Revision,
+    containers: &[Container],
+    asked: &[String],
+) -> Option<&'r Revision> {
+    let origin = origin(revisions, current, asked);
+    let is_before = |revision: &&Revision| {
+        let good = revision.number < origin && revision.is_good() && revision.has_all(asked);
+        good && revision.brings_another(current, containers, asked)
+    };
+    newest(revisions.iter().filter(is_before))
+}
+
+fn newest<'r>(revisions: impl Iterator<Item = &'r Revision>) -> Option<&'r Revision> {
+    revisions.max_by_key(|revision| revision.number)
+}
+
 /// The revision that a rollback goes back to. Without a number: what was deployed before what is deployed now. When
-/// that is no good revision (another tool deployed, or a rollout failed half way), the newest good one.
+/// that is no good revision (another tool deployed, or a rollout failed half way), the newest good one that has what
+/// is asked for.
 ///
 /// Rollbacks are walked through: after a rollback from 3 to 2 the one before is 1, not 3.
 pub fn target<'r>(
@@ -243,34 +297,24 @@ pub fn target<'r>(
     containers: &[Container],
     asked: &[String],
 ) -> Result<&'r Revision, NoTarget> {
-    let find = |number: u32| revisions.iter().find(|revision| revision.number == number);
     if let Some(number) = to {
-        let revision = find(number).ok_or(NoTarget::Unknown(number))?;
+        let found = revisions.iter().find(|revision| revision.number == number);
+        let revision = found.ok_or(NoTarget::Unknown(number))?;
         return match revision.is_good() {
             true => Ok(revision),
             false => Err(NoTarget::Failed(number, revision.reason.clone())),
         };
     }
     let latest = latest_good(revisions).ok_or(NoTarget::Empty)?;
-    let Some(current) = deployed(revisions, containers, asked) else { return Ok(latest) };
-    let mut from = current;
-    while let Cause::Rollback(number) = from.cause
-        && number < from.number
-        && let Some(origin) = find(number).filter(|origin| origin.deploys_the_same(current, asked))
-    {
-        from = origin;
-    }
-    let before = |revision: &&Revision| {
-        revision.number < from.number && revision.is_good() && !revision.deploys_the_same(current, asked)
+    let Some(current) = deployed(revisions, containers, asked) else {
+        let with_all = newest(revisions.iter().filter(|r| r.is_good() && r.has_all(asked)));
+        return Ok(with_all.unwrap_or(latest));
     };
-    revisions
-        .iter()
-        .filter(before)
-        .max_by_key(|revision| revision.number)
-        .ok_or(NoTarget::NothingBefore(current.number))
+    before(revisions, current, containers, asked).ok_or(NoTarget::NothingBefore(current.number))
 }
 
-/// The numbers to forget: all but the last [`KEPT`], and never the last two good ones.
+/// The numbers to forget: all but the last [`KEPT`], and never the last two good ones, nor what the next rollback
+/// needs.
 pub fn forgotten(revisions: &[Revision]) -> BTreeSet<u32> {
     let numbers = |good_only: bool| {
         let mut numbers: Vec<u32> =
@@ -278,9 +322,27 @@ pub fn forgotten(revisions: &[Revision]) -> BTreeSet<u32> {
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         numbers
     };
-    let kept: BTreeSet<u32> =
+    let mut kept: BTreeSet<u32> =
         numbers(false).into_iter().take(KEPT).chain(numbers(true).into_iter().take(GOOD_KEPT)).collect();
+    kept.extend(way_back(revisions));
     numbers(false).into_iter().filter(|number| !kept.contains(number)).collect()
+}
+
+/// When the newest good one is a rollback: what it went back to, and what the next rollback goes back to. These two
+/// are older than what was rolled away from, and nothing else keeps them. Of rollbacks to rollbacks only where they
+/// began is kept, and of older rollbacks nothing, so there are never more than two.
+fn way_back(revisions: &[Revision]) -> Vec<u32> {
+    let Some(latest) = latest_good(revisions) else { return vec![] };
+    // One of some services alone is the same as its origin in these only.
+    let is_there = |origin: u32| revisions.iter().any(|r| r.number == origin && origin < latest.number);
+    let walked = [&[][..], &latest.changed]
+        .into_iter()
+        .map(|asked| (origin(revisions, latest, asked), asked))
+        .find(|(origin, _)| is_there(*origin));
+    walked.map_or(vec![], |(origin, asked)| {
+        let before = before(revisions, latest, &[], asked).map(|revision| revision.number);
+        [origin].into_iter().chain(before).collect()
+    })
 }
 
 /// The volume of a revision. Apart from the lock's names whatever the project is called.
@@ -291,6 +353,12 @@ pub fn volume(project: &str, number: u32) -> String {
 /// The container that a revision is read through.
 pub fn holder(project: &str, number: u32) -> String {
     format!("zdd-revision-reading-{project}-{number}")
+}
+
+/// Whether a container's name is one of the project's holders. The name of another project may begin with it.
+pub fn is_holder(name: &str, project: &str) -> bool {
+    let number = name.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+    number.is_some_and(|number| name == holder(project, number))
 }
 
 /// The image of a revision's document, as a tag of the project's repository.

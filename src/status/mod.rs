@@ -87,6 +87,8 @@ pub enum Standing {
     /// Another number of replicas runs.
     Count {
         running: usize,
+        /// The row says it already.
+        #[serde(skip)]
         wanted: u32,
     },
     /// Two generations, and a run that works on them.

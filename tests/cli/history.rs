@@ -1,5 +1,7 @@
 //! Revisions: what is written down, and the way back.
 
+use std::{thread::sleep, time::Duration};
+
 use insta::assert_snapshot;
 use rustix::process::Signal;
 use zdd::history::{Ending, Revision};
@@ -7,8 +9,9 @@ use zdd::history::{Ending, Revision};
 use crate::{
     files::{HEALTHCHECK, project, web},
     output::Output,
+    running::Running,
     scenario::{Host, Scenario, new, old},
-    world::{Container, Deed, World, hex},
+    world::{Container, Deed, Rule, World, hex},
 };
 
 /// Two rollouts: of the image that is there, and of one that was pulled.
@@ -482,6 +485,63 @@ fn what_the_revision_does_not_have_is_left_unless_it_is_asked_for() {
     assert_eq!(output.world.containers.len(), 1, "{output}");
 }
 
+#[test]
+fn a_rollback_passes_over_what_would_change_nothing() {
+    let host = twice(shop());
+    let services = [("web", format!("image: web\n{HEALTHCHECK}")), ("worker", "image: web".to_owned())];
+    let services = services.each_ref().map(|(name, lines)| (*name, lines.as_str()));
+    host.change(|world| world.config = project(&services));
+    let third = host.run(&["up"]);
+    assert_eq!(last(&third).changed, ["worker"], "{third}");
+    let output = host.run(&["rollback"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(output.stderr.contains("web is back at revision 1\n"), "{output}");
+    assert_eq!(last(&output).cause.to_string(), "rollback to 1");
+}
+
+/// A plain `up` between two of a service in a profile is a revision without that service.
+#[test]
+fn a_rollback_of_a_service_passes_over_what_does_not_have_it() {
+    let lines = format!("image: shop:latest\n{HEALTHCHECK}");
+    let (web, both) = ([("web", lines.as_str())], [("web", lines.as_str()), ("tool", &lines)]);
+    let host = Scenario::new(&project(&both)).host();
+    let step = |services: &[(&str, &str)], image: &str, args: &[&str]| {
+        host.change(|world| {
+            world.config = project(services);
+            drop(world.images.insert("shop:latest".to_owned(), format!("sha256:{}", hex(image))));
+        });
+        let output = host.run(args);
+        assert!(output.exit.success(), "{output}");
+    };
+    step(&both, "first", &["up"]);
+    step(&web, "second", &["up"]);
+    step(&both, "third", &["up", "tool"]);
+    let output = host.run(&["rollback", "tool"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert_eq!(image_of(&output, "tool"), format!("sha256:{}", hex("first")));
+    assert_eq!(image_of(&output, "web"), format!("sha256:{}", hex("second")));
+}
+
+#[test]
+fn a_rollback_never_goes_forward() {
+    let host = twice(shop());
+    assert!(host.run(&["rollback"]).exit.success());
+    host.change(|world| {
+        drop(world.ways.insert("web".to_owned(), vec![crate::world::Reading::way("exited 7")]))
+    });
+    for _ in 0..8 {
+        assert_eq!(host.run(&["up", "--force-recreate"]).exit.code(), Some(3));
+    }
+    let output = host.run(&["rollback"]);
+    let numbers: Vec<_> = revisions(&output.world).iter().map(|revision| revision.number).collect();
+    assert_eq!(numbers, (1..=11).collect::<Vec<_>>());
+    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_snapshot!(output.stderr, @r#"
+    revision 3 is deployed, and there is no good one before it that differs; nothing was touched
+    hint: "docker zdd history" lists the revisions
+    "#);
+}
+
 /// A rollback that is killed half way, and typed again.
 #[test]
 fn a_killed_rollback_is_gone_on_with() {
@@ -523,6 +583,46 @@ fn a_killed_reading_leaves_nothing_for_ever() {
     docker rm -v holder
     docker image inspect web
     ");
+}
+
+/// While a call is held. A command that only tells something does not tell of the first.
+fn interrupted_twice(mut running: Running) -> Output {
+    running.wait_for_done();
+    running.signal(Signal::INT);
+    sleep(Duration::from_millis(300));
+    running.signal(Signal::INT);
+    running.finish()
+}
+
+/// The engine carries out what is given up: at its deadline, or when the user wants to leave at once.
+#[test]
+fn a_reading_that_is_given_up_leaves_nothing() {
+    let host = |timeout: &str| {
+        let slow = shop().when_nth(1, "docker create", Deed::HoldAfter).env("ZDD_CALL_TIMEOUT", timeout);
+        let host = slow.host();
+        assert!(host.run(&["up"]).exit.success());
+        host
+    };
+    let output = host("2s").run(&["diff"]);
+    assert!(output.stderr.contains("did not answer within 2s"), "{output}");
+    assert_eq!((output.exit.code(), output.world.holders.len()), (Some(1), 0), "{output}");
+    let output = interrupted_twice(host("60s").spawn(&["diff"]));
+    assert_eq!((output.exit.code(), output.world.holders.len()), (Some(130), 0), "{output}");
+}
+
+#[test]
+fn what_a_killed_reading_has_left_does_not_keep_what_is_forgotten() {
+    let host = shop().when_nth(1, "docker create", Deed::HoldAfter).host();
+    assert!(host.run(&["up"]).exit.success());
+    let mut running = host.spawn(&["diff"]);
+    running.wait_for_done();
+    running.kill();
+    // A project of another name reads its revision 1.
+    let other = (hex("a reading"), (hex("another image"), "zdd-revision-reading-shop-2-1".to_owned()));
+    host.change(|world| drop(world.holders.insert(other.0.clone(), other.1.clone())));
+    let output = host.run(&["history", "--forget"]);
+    assert!(output.exit.success() && kept(&output.world).is_empty(), "{output}");
+    assert_eq!(output.world.holders, [other].into());
 }
 
 #[test]
@@ -630,6 +730,7 @@ fn a_history_that_is_forgotten_leaves_nothing() {
     docker volume inspect zdd-lock-shop
     docker volume ls
     docker image ls zdd-revision/shop
+    docker ps -a --filter label=io.zdd.revision.reading=true
     docker volume rm zdd-revision-shop-1 zdd-revision-shop-2
     docker image rm zdd-revision/shop:3d7d6ef7f201 zdd-revision/shop:94cf65b55eff zdd-revision/shop:r1 zdd-revision/shop:r2
     docker volume inspect zdd-lock-shop
@@ -642,6 +743,45 @@ fn a_history_that_is_forgotten_leaves_nothing() {
     assert_eq!(last(&host.run(&["up", "--force-recreate"])).number, 1);
     host.change(|world| drop(world.volumes.insert("zdd-lock-shop".to_owned(), Default::default())));
     assert_eq!(host.run(&["history", "--forget"]).exit.code(), Some(5));
+}
+
+/// The revisions go first, then their images: who breaks it off has forgotten some.
+#[test]
+fn a_history_that_is_forgotten_in_part_is_not_untouched() {
+    let broken_off = |call: &str, deed: Deed| {
+        let host = twice(shop());
+        host.change(|world| world.rules.push(Rule { call: call.to_owned(), nth: 1, seen: 0, deed }));
+        host
+    };
+    let full = || Deed::FailAfter(1, "Error response from daemon: no space left on device".to_owned());
+    let host = broken_off("docker image rm", full());
+    let output = host.run(&["history", "--forget"]);
+    assert_eq!(output.exit.code(), Some(1), "{output}");
+    assert_snapshot!(output.stderr, @r#"
+    "docker image rm zdd-revision/shop:3d7d6ef7f201 zdd-revision/shop:94cf65b55eff zdd-revision/shop:r1 zdd-revision/shop:r2" failed: Error response from daemon: no space left on device; 2 revisions of project shop are forgotten, images of them may still be there
+    hint: type the same again to remove what is left
+    "#);
+    let output = host.run(&["history", "--forget"]);
+    assert_eq!(output.stdout, "forgot 0 revisions of project shop\n", "{output}");
+    assert!(output.world.volumes.is_empty() && kept(&output.world).is_empty(), "{output}");
+
+    let output = broken_off("docker volume rm zdd-rev", full()).run(&["history", "--forget"]);
+    assert_snapshot!(output.stderr, @r#"
+    "docker volume rm zdd-revision-shop-1 zdd-revision-shop-2" failed: Error response from daemon: no space left on device; 2 revisions of project shop may be forgotten, their images are still there
+    hint: type the same again to remove what is left
+    "#);
+
+    for (call, said) in
+        [("docker volume rm zdd-rev", "may be forgotten"), ("docker image rm", "are forgotten")]
+    {
+        let output = interrupted_twice(broken_off(call, Deed::HoldAfter).spawn(&["history", "--forget"]));
+        assert_eq!(output.exit.code(), Some(130), "{output}");
+        assert!(
+            output.stderr.contains(&format!("interrupted; 2 revisions of project shop {said}")),
+            "{output}"
+        );
+        assert!(!output.stderr.contains("nothing was touched"), "{output}");
+    }
 }
 
 #[test]

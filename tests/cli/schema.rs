@@ -61,6 +61,10 @@ pub fn check_notice(text: &str) -> Value {
 
 fn holds(validator: &Validator, text: &str) -> Value {
     let value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    // JSON is YAML, and its reader is the one that objects to a key that is twice in one object.
+    if let Err(error) = serde_yaml::from_str::<serde_yaml::Value>(text) {
+        panic!("{error}: {text}");
+    }
     if let Err(error) = validator.validate(&value) {
         panic!("against the schema: {error}\n{text}");
     }
@@ -140,6 +144,7 @@ fn a_status_of_all_kinds() {
         "{all:#}"
     );
     assert_eq!(words(&shown(&["web"], vec![old("web-1"), new("web-2")])), ["rolling"]);
+    assert_eq!((&all["services"][3]["running"], &all["services"][3]["wanted"]), (&json!(1), &json!(2)));
     let mut more = all;
     more["services"][0]["extra"] = json!(1);
     assert!(!STATUS.is_valid(&more), "a field that the schema does not have");

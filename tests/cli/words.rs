@@ -1,6 +1,7 @@
 //! What needs no engine: help, versions, completion, usage errors.
 
 use insta::assert_snapshot;
+use zdd::history::Revision;
 
 use crate::{
     files::{project, web},
@@ -330,6 +331,37 @@ fn completion_of_services() {
     at least: 0 of web, 0 of worker
     ");
     assert_eq!(scenario().without_docker().run(&["__complete", "zdd", "up", ""]).stdout, ":4\n");
+}
+
+/// Those of the project that the words name, by whatever flag.
+#[test]
+fn completion_of_revisions() {
+    let revision = |number: u32| Revision { number, ..Revision::default() }.label();
+    let of = |project: &str, label: &str| {
+        [("io.zdd.revision.project", project.to_owned()), ("io.zdd.revision", label.to_owned())]
+    };
+    let completed = |args: &[&str]| {
+        let mut scenario = Scenario::new(&web(""));
+        for (project, number) in [("shop", 4), ("prod", 7)] {
+            let labels = of(project, &revision(number));
+            let labels = labels.each_ref().map(|(key, value)| (*key, value.as_str()));
+            scenario = scenario.volume(&format!("zdd-revision-{project}-{number}"), &labels);
+        }
+        let output = scenario.run(&[&["__complete", "zdd"], args, &["--to", ""]].concat());
+        (output.stdout.split('\t').next().unwrap_or_default().to_owned(), output.calls)
+    };
+    for args in [
+        &["-p", "prod", "rollback"][..],
+        &["-pprod", "rollback"],
+        &["--project-name=prod", "rollback"],
+        &["rollback", "-p", "shop", "-p=prod"],
+    ] {
+        let (found, calls) = completed(args);
+        assert_eq!((found.as_str(), calls.len()), ("7", 1), "{args:?} {calls:?}");
+    }
+    let (found, calls) = completed(&["-f", "../shop/compose.yaml", "rollback"]);
+    assert_eq!(found, "4", "{calls:?}");
+    assert_eq!(calls, ["docker compose --file ../shop/compose.yaml config", "docker volume ls"]);
 }
 
 /// What the scripts that install and package the program call.

@@ -111,8 +111,55 @@ fn rollbacks_are_walked_through() {
     (web.hash, web.written) = ("hash z".to_owned(), Some("hash b".to_owned()));
     let kept = Container { config_hash: "hash z".to_owned(), ..runs("web", "b") };
     assert_eq!(target(&stood_in, &[kept]), Ok(1));
-    // The revision that it went back to is forgotten by now: whatever else is there is older.
-    assert_eq!(target(&revisions[2..], &[runs("web", "b")]), Ok(3));
+    // The revision that it went back to is forgotten by now: what came after that is no way back.
+    assert_eq!(target(&revisions[2..], &[runs("web", "b")]), Err(NoTarget::NothingBefore(4)));
+    let older = [&revisions[..1], &revisions[2..]].concat();
+    assert_eq!(target(&older, &[runs("web", "b")]), Ok(1));
+}
+
+#[test]
+fn a_rollback_to_a_rollback_is_walked_through_when_that_is_forgotten() {
+    let all = [revision(1, "a"), revision(2, "b"), revision(3, "c"), rollback(4, 2, "b"), revision(5, "d")];
+    let mut revisions = [&all[..], &[rollback(6, 4, "b")]].concat();
+    assert_eq!(target(&revisions, &[runs("web", "b")]), Ok(1));
+    revisions.remove(3);
+    assert_eq!(target(&revisions, &[runs("web", "b")]), Ok(1));
+}
+
+/// What would change nothing is no way back, or one would never get past it.
+#[test]
+fn what_only_lacks_a_service_is_passed_over() {
+    let revisions = [revision(1, "a"), revision(2, "b"), with(revision(3, "b"), "worker", "a")];
+    let containers = [runs("web", "b"), runs("worker", "a")];
+    assert_eq!(target(&revisions, &containers), Ok(1));
+    assert_eq!(target(&revisions[1..], &containers), Err(NoTarget::NothingBefore(3)));
+}
+
+#[test]
+fn what_has_a_service_that_left_is_gone_back_to_unless_that_still_runs() {
+    let revisions = [revision(1, "a"), with(revision(2, "b"), "worker", "a"), revision(3, "b")];
+    assert_eq!(target(&revisions, &[runs("web", "b")]), Ok(2));
+    assert_eq!(target(&revisions, &[runs("web", "b"), runs("worker", "a")]), Ok(1));
+}
+
+#[test]
+fn back_is_one_that_has_every_named_service() {
+    let asked = ["tool".to_owned()];
+    let back = |revisions: &[Revision], containers: &[Container]| {
+        history::target(revisions, None, containers, &asked).map(|revision| revision.number)
+    };
+    let revisions =
+        [with(revision(1, "a"), "tool", "a"), revision(2, "a"), with(revision(3, "a"), "tool", "b")];
+    let containers = [runs("web", "a"), runs("tool", "b")];
+    assert_eq!(back(&revisions, &containers), Ok(1));
+    assert_eq!(back(&revisions[1..], &containers), Err(NoTarget::NothingBefore(3)));
+    // Another tool has deployed it.
+    assert_eq!(back(&revisions[..2], &[runs("tool", "x")]), Ok(1));
+    // What has none of the two says nothing about what is deployed.
+    let asked = ["tool".to_owned(), "web".to_owned()];
+    let revisions = [&revisions[..], &[revision(4, "a")]].concat();
+    let found = history::target(&revisions, None, &containers, &asked);
+    assert_eq!(found.map(|revision| revision.number), Ok(1));
 }
 
 #[test]
@@ -144,6 +191,57 @@ fn failures_never_push_out_what_a_rollback_needs() {
     let forgotten = history::forgotten(&revisions);
     assert!(forgotten.contains(&1) && !forgotten.contains(&2) && !forgotten.contains(&3), "{forgotten:?}");
     assert_eq!(revisions.len() - forgotten.len(), history::KEPT + 2);
+}
+
+/// The history as it is after each of these was recorded.
+fn recorded(all: impl IntoIterator<Item = Revision>) -> Vec<Revision> {
+    all.into_iter().fold(vec![], |mut kept, revision| {
+        kept.push(revision);
+        let forgotten = history::forgotten(&kept);
+        kept.retain(|revision| !forgotten.contains(&revision.number));
+        kept
+    })
+}
+
+#[test]
+fn a_rollback_is_never_followed_by_one_that_goes_forward() {
+    let failures = |from: u32| (from..from + 8).map(|number| failed(number, "z"));
+    let once = [revision(1, "a"), revision(2, "b"), rollback(3, 1, "a")];
+    let kept = recorded(once.into_iter().chain(failures(4)));
+    assert_eq!(target(&kept, &[runs("web", "a")]), Err(NoTarget::NothingBefore(3)));
+    let twice = [revision(1, "a"), revision(2, "b"), revision(3, "c"), rollback(4, 2, "b")];
+    let kept = recorded(twice.into_iter().chain(failures(5)).chain(failures(13)));
+    assert_eq!(target(&kept, &[runs("web", "b")]), Ok(1));
+    let far = (1..12).map(|number| revision(number, &number.to_string())).chain([rollback(12, 2, "2")]);
+    let kept = recorded(far);
+    assert_eq!(history::target(&kept, Some(2), &[], &[]).map(|revision| revision.number), Ok(2));
+    assert_eq!(target(&kept, &[runs("web", "2")]), Err(NoTarget::NothingBefore(12)));
+}
+
+/// Of one service of two, as of all.
+#[test]
+fn what_a_rollback_of_a_service_went_back_to_is_kept() {
+    let both = |number: u32, content: &str| with(revision(number, content), "api", content);
+    let back = with(rollback(4, 2, "b"), "api", "c");
+    let all = [both(1, "a"), both(2, "b"), both(3, "c"), back].into_iter();
+    let kept = recorded(all.chain((5..20).map(|number| failed(number, "z"))));
+    let containers = [runs("web", "b"), runs("api", "c")];
+    let found = history::target(&kept, None, &containers, &["web".to_owned()]);
+    assert_eq!(found.map(|revision| revision.number), Ok(1));
+}
+
+#[test]
+fn rollbacks_of_rollbacks_leave_no_more_than_four_beside_the_last_ten() {
+    let up = |number: u32| revision(number, &number.to_string());
+    let back = |number: u32| rollback(number, if number == 4 { 2 } else { number - 1 }, "2");
+    let kept = recorded((1..4).map(up).chain((4..41).map(back)));
+    assert_eq!(target(&kept, &[runs("web", "2")]), Ok(1));
+    assert_eq!(kept.len(), history::KEPT + 2);
+    let kept = recorded(kept.into_iter().chain((41..60).map(|number| failed(number, "z"))));
+    assert_eq!(target(&kept, &[runs("web", "2")]), Ok(1));
+    assert_eq!(kept.len(), history::KEPT + 4);
+    let kept = recorded(kept.into_iter().chain((60..80).map(up)));
+    assert_eq!(kept.len(), history::KEPT);
 }
 
 proptest! {

@@ -129,6 +129,7 @@ impl Call {
                 let text =
                     text.replacen(" -aq --no-trunc --filter label=com.docker.compose.oneoff=False", "", 1);
                 let text = text.replacen(" --no-trunc --format {{.ID}} {{.Names}}", "", 1);
+                let text = text.replacen(" --format {{.Names}}", "", 1);
                 text.replacen(&project, "", 1).replacen(" --filter label=com.docker.compose.service=", " ", 1)
             }
             (None, "volume") => {

@@ -26,7 +26,7 @@ pub fn answer(world: &mut World, call: &Call) -> Answer {
     let words = call.words.as_slice();
     let read = |switches, values| Arguments::read(words, switches, values, false);
     let result = match call.verb() {
-        "ps" => read(&["-aq", "--no-trunc"], &["--filter", "--format"]).map(|a| ps(world, &a)),
+        "ps" => read(&["-a", "-aq", "--no-trunc"], &["--filter", "--format"]).map(|a| ps(world, &a)),
         "wait" => read(&[], &[]).map(|a| each(&a, |id| world.end_one_off(id))),
         "inspect" => read(&[], &["--type"]).map(|a| inspect(world, &a)),
         "image" if words.get(1).is_some_and(|word| word == "inspect") => {
@@ -78,6 +78,9 @@ fn info(world: &World) -> Answer {
 }
 
 fn ps(world: &World, arguments: &Arguments) -> Answer {
+    if arguments.one("--filter") == Some("label=io.zdd.revision.reading=true") && arguments.has("-a") {
+        return revisions::holders(world);
+    }
     let filters: Vec<_> =
         arguments.all("--filter").iter().filter_map(|text| text.strip_prefix("label=")).collect();
     let fits = |labels: &std::collections::BTreeMap<String, String>| {

@@ -48,6 +48,15 @@ pub fn image(world: &mut World, words: &[String]) -> Result<Answer, String> {
         [verb, references @ ..] if verb == "rm" => {
             let mut answer = Answer::default();
             for reference in references {
+                let id = world.images.get(reference).cloned().unwrap_or_default();
+                if let Some(holder) = world.holders.iter().find(|(_, (image, _))| *image == id) {
+                    let why =
+                        format!("container {} is using its referenced image {}", &holder.0[..12], &id[7..19]);
+                    answer.stderr += &format!(
+                        "Error response from daemon: conflict: unable to remove repository reference \"{reference}\" (must force) - {why}\n"
+                    );
+                    continue;
+                }
                 match world.images.remove(reference) {
                     Some(_) => answer.stdout += &format!("Untagged: {reference}\n"),
                     None => {
@@ -100,6 +109,11 @@ pub fn create(world: &mut World, arguments: &Arguments) -> Answer {
     world.names.insert(id.clone(), "holder".to_owned());
     world.holders.insert(id.clone(), (image, name));
     Answer::text(format!("{id}\n"))
+}
+
+/// `docker ps` with the label that only holders have.
+pub fn holders(world: &World) -> Answer {
+    Answer::text(world.holders.values().map(|(_, name)| format!("{name}\n")).collect::<String>())
 }
 
 /// The ID of a holder, given that or its name.
