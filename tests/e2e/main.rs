@@ -3,6 +3,7 @@
 
 mod alone;
 mod completion;
+mod docker_cli;
 mod draining;
 mod failures;
 mod faults;
