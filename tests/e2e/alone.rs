@@ -109,3 +109,47 @@ fn after_a_kill_the_next_run_finishes_without_leftovers() {
     assert!(after.len() == 2 && after.iter().all(|c| c.state == "running"), "{after:?}");
     assert_eq!(stack.locks(), "");
 }
+
+/// The volume of a run on another machine, which nobody here can know to be dead.
+fn plant_a_lock(stack: &Stack) -> String {
+    let labels = [
+        "mark=4711-1",
+        "user=anna",
+        "host=web1",
+        "machine=0123456789abcdef",
+        "boot=00000000-0000-0000-0000-000000000001",
+        "pid-namespace=pid:[1]",
+        "pid=4711",
+        "started=100",
+        "since=1795467851",
+    ];
+    let flags: Vec<_> = labels.iter().map(|label| format!("--label=io.zdd.lock.{label}")).collect();
+    let volume = format!("zdd-lock-{}", stack.project);
+    let mut args = vec!["volume", "create"];
+    args.extend(flags.iter().map(String::as_str));
+    docker(&[&args[..], &[&volume]].concat())
+}
+
+#[test]
+fn the_lock_of_another_machine_holds_until_it_is_broken() {
+    let (stack, port) = served("foreign", "deploy: {replicas: 2}", &[]);
+    let volume = plant_a_lock(&stack);
+    let before = stack.all_containers();
+    let load = traffic(port);
+
+    let refused = stack.zdd(&["up", "app"], &[("APP_VERSION", "2")]);
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    let owner = "is being updated by anna on web1 (process 4711) since 2026-11-";
+    assert!(refused.stderr.contains(owner), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--break-lock"), "{}", refused.stderr);
+    assert_eq!((stack.all_containers(), stack.locks()), (before.clone(), volume));
+
+    stack.zdd_ok(&["up", "app", "--break-lock"], &[("APP_VERSION", "2")]);
+    assert!(load.wait_version("2", PATIENCE));
+    let report = load.stop();
+    assert!(report.failed().is_empty(), "{report}");
+    let after = stack.containers("app");
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert!(ids(&after).is_disjoint(&ids(&before)), "{after:?}");
+    assert_eq!(stack.locks(), "");
+}
