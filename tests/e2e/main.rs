@@ -11,6 +11,7 @@ mod history;
 mod hooks;
 mod leftovers;
 mod names;
+mod paces;
 mod probe;
 mod refusals;
 mod relay;
