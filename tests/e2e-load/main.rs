@@ -34,8 +34,12 @@ struct Example {
 impl Example {
     /// Version 1 of the stack in `examples/NAME`.
     fn serving(name: &str) -> Example {
+        Example::with(name, OVERRIDE)
+    }
+
+    fn with(name: &str, override_file: &str) -> Example {
         let stack = Stack::new(&format!("load-{name}"), "services: {}");
-        stack.write("override.yml", OVERRIDE);
+        stack.write("override.yml", override_file);
         let file = format!("{}/examples/{name}/docker-compose.yml", env!("CARGO_MANIFEST_DIR"));
         assert!(Path::new(&file).exists(), "{file}");
         let port = free_port();
@@ -137,6 +141,24 @@ fn behind_caddy() {
 #[test]
 fn behind_nginx() {
     nobody_notices("nginx");
+}
+
+/// That the others lose nothing means something: these clients see it when a container dies with requests in hand.
+#[test]
+fn a_container_that_is_killed_loses_requests() {
+    let example = Example::with("haproxy", &OVERRIDE.replace("WORK_MS: 20", "WORK_MS: 500"));
+    let clients = example.clients();
+    let apps = example.stack.containers("app");
+    assert_eq!(apps.len(), 2, "{apps:?}");
+    docker(&["kill", &apps[0].id]);
+    let then: Vec<_> = clients.iter().map(Running::completed).collect();
+    // Whatever was in flight has ended one way or the other.
+    let ended = |(load, then): (&Running, usize)| load.completed() >= then + 20;
+    wait_until("more answers", || clients.iter().zip(then.iter().copied()).all(ended));
+    let reports: Vec<_> = clients.into_iter().map(Running::stop).collect();
+    let lost: Vec<_> = reports.iter().map(|report| report.failed().len()).collect();
+    println!("lost: {lost:?}");
+    assert!(lost.iter().sum::<usize>() > 0, "{lost:?}");
 }
 
 /// Traefik drops a router that two containers define in different ways, and the plan says so; under a new name the

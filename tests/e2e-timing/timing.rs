@@ -60,6 +60,29 @@ fn nothing_changed_is_said_within_a_second() {
     assert!(times[2] < 1.0, "{times:?}");
 }
 
+/// Nine others come while one works; each is timed by itself.
+#[test]
+fn of_ten_at_once_nine_are_refused_within_a_second() {
+    let stack = Stack::new("ten", &format!("services:\n{}", app("deploy: {replicas: 2}")));
+    stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
+    // It boots for a while, so that the others come while it works.
+    let env = [("APP_VERSION", "2"), ("APP_BOOT_MS", "3000"), ("START_PERIOD", "30s")];
+    let run = || {
+        let began = Instant::now();
+        (stack.zdd(&["up"], &env).code, began.elapsed().as_secs_f64())
+    };
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..10).map(|_| scope.spawn(run)).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    let mut refused: Vec<_> = ended.iter().filter(|(code, _)| *code == 5).map(|(_, took)| *took).collect();
+    refused.sort_by(f64::total_cmp);
+    println!("refused, seconds: {refused:.3?}");
+    assert_eq!(refused.len(), 9, "{ended:?}");
+    assert_eq!(ended.iter().filter(|(code, _)| *code == 0).count(), 1, "{ended:?}");
+    assert!(refused[8] < 1.0, "{refused:.3?}");
+}
+
 fn gap(stack: &Stack, version: &str) -> f64 {
     let old = ids(&stack.containers("app"));
     let since = seconds_now();

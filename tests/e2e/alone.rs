@@ -7,12 +7,8 @@ use crate::{
     stack::{Finished, PATIENCE, Stack, app, docker, finish, ids, traffic, wait_until},
 };
 
-fn signal(name: &str, pid: u32) {
+pub fn signal(name: &str, pid: u32) {
     assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
-}
-
-fn locks(stack: &Stack) -> String {
-    docker(&["volume", "ls", "-q", "--filter", &format!("name=zdd-lock-{}", stack.project)])
 }
 
 #[test]
@@ -42,7 +38,7 @@ fn of_ten_at_once_one_works_and_nine_are_told_who() {
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");
     assert_eq!(stack.containers("app").len(), 2);
-    assert_eq!(locks(&stack), "");
+    assert_eq!(stack.locks(), "");
 }
 
 #[test]
@@ -50,7 +46,7 @@ fn a_lock_may_be_waited_for() {
     let stack = Stack::new("waitlock", &format!("services:\n{}", app("")));
     let env = [("APP_BOOT_MS", "1500"), ("START_PERIOD", "30s")];
     let first = stack.command(&["up"], &env).spawn().unwrap();
-    wait_until("the lock", || !locks(&stack).is_empty());
+    wait_until("the lock", || !stack.locks().is_empty());
     let second = stack.zdd(&["up", "--wait-lock", "60"], &env);
     assert_eq!(second.code, 0, "{}", second.stderr);
     assert!(second.stderr.contains("nothing was touched"), "{}", second.stderr);
@@ -79,7 +75,7 @@ fn sigterm_before_the_drain_takes_the_new_ones_back() {
     assert!(finished.stderr.contains("serve now"), "{}", finished.stderr);
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");
-    assert_eq!(locks(&stack), "");
+    assert_eq!(stack.locks(), "");
 }
 
 /// SIGKILL while the new ones boot, and again while the old ones stop; then one plain run.
@@ -96,7 +92,7 @@ fn after_a_kill_the_next_run_finishes_without_leftovers() {
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_ne!(locks(&stack), "", "the killed run had no lock");
+    assert_ne!(stack.locks(), "", "the killed run had no lock");
 
     let old = ids(&stack.containers("app")).into_iter().collect::<Vec<_>>();
     let mut child = stack.command(&["up", "app"], &two).spawn().unwrap();
@@ -111,5 +107,49 @@ fn after_a_kill_the_next_run_finishes_without_leftovers() {
     assert!(report.failed().is_empty(), "{report}");
     let after = stack.containers("app");
     assert!(after.len() == 2 && after.iter().all(|c| c.state == "running"), "{after:?}");
-    assert_eq!(locks(&stack), "");
+    assert_eq!(stack.locks(), "");
+}
+
+/// The volume of a run on another machine, which nobody here can know to be dead.
+fn plant_a_lock(stack: &Stack) -> String {
+    let labels = [
+        "mark=4711-1",
+        "user=anna",
+        "host=web1",
+        "machine=0123456789abcdef",
+        "boot=00000000-0000-0000-0000-000000000001",
+        "pid-namespace=pid:[1]",
+        "pid=4711",
+        "started=100",
+        "since=1795467851",
+    ];
+    let flags: Vec<_> = labels.iter().map(|label| format!("--label=io.zdd.lock.{label}")).collect();
+    let volume = format!("zdd-lock-{}", stack.project);
+    let mut args = vec!["volume", "create"];
+    args.extend(flags.iter().map(String::as_str));
+    docker(&[&args[..], &[&volume]].concat())
+}
+
+#[test]
+fn the_lock_of_another_machine_holds_until_it_is_broken() {
+    let (stack, port) = served("foreign", "deploy: {replicas: 2}", &[]);
+    let volume = plant_a_lock(&stack);
+    let before = stack.all_containers();
+    let load = traffic(port);
+
+    let refused = stack.zdd(&["up", "app"], &[("APP_VERSION", "2")]);
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    let owner = "is being updated by anna on web1 (process 4711) since 2026-11-";
+    assert!(refused.stderr.contains(owner), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--break-lock"), "{}", refused.stderr);
+    assert_eq!((stack.all_containers(), stack.locks()), (before.clone(), volume));
+
+    stack.zdd_ok(&["up", "app", "--break-lock"], &[("APP_VERSION", "2")]);
+    assert!(load.wait_version("2", PATIENCE));
+    let report = load.stop();
+    assert!(report.failed().is_empty(), "{report}");
+    let after = stack.containers("app");
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert!(ids(&after).is_disjoint(&ids(&before)), "{after:?}");
+    assert_eq!(stack.locks(), "");
 }

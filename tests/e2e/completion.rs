@@ -1,8 +1,10 @@
 //! Completion as a shell asks for it, through the real docker CLI.
 
-use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
+use std::{fs, process::Command};
 
 use tempfile::TempDir;
+
+use crate::docker_cli::with_plugins;
 
 const FILE: &str = "services:\n  web:\n    image: web\n  worker:\n    image: web\n  debug:\n    image: web\n    profiles: [debug]\n";
 
@@ -14,16 +16,7 @@ struct Shell {
 
 impl Shell {
     fn new() -> Shell {
-        let shell = Shell { config: TempDir::new().unwrap(), folder: TempDir::new().unwrap() };
-        let plugins = shell.config.path().join("cli-plugins");
-        fs::create_dir(&plugins).unwrap();
-        symlink(env!("CARGO_BIN_EXE_docker-zdd"), plugins.join("docker-zdd")).unwrap();
-        let home = std::env::var("DOCKER_CONFIG").map(PathBuf::from);
-        let own = home.unwrap_or_else(|_| PathBuf::from(std::env::var("HOME").unwrap()).join(".docker"));
-        let compose = own.join("cli-plugins/docker-compose");
-        if compose.exists() {
-            symlink(compose, plugins.join("docker-compose")).unwrap();
-        }
+        let shell = Shell { config: with_plugins(), folder: TempDir::new().unwrap() };
         fs::write(shell.folder.path().join("compose.yaml"), FILE).unwrap();
         fs::write(shell.folder.path().join("other.yaml"), "services:\n  other:\n    image: web\n").unwrap();
         shell

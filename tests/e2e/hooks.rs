@@ -210,12 +210,59 @@ fn a_pre_start_that_a_killed_run_has_left_is_waited_for() {
     assert!(!ids(&stack.all_containers()).contains(&left), "{}", finished.stderr);
 }
 
+/// A service that runs a shell as root and ends when it is told to.
+fn shell(more: &str) -> String {
+    format!(
+        "services:\n  app:\n    image: {HAPROXY}\n    user: root\n    scale: 2\n    stop_grace_period: 1s\n    entrypoint: [bash, -c, \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]\n    environment: {{V: \"${{V:-1}}\"}}\n    volumes: [\"./log:/log\"]\n    x-zdd: {{monitor: 500ms}}\n    {more}\n"
+    )
+}
+
+/// The bit of `CAP_SYS_ADMIN`, which Docker gives to nobody else. An engine that lacks rights itself (in a container,
+/// say) cannot run such a hook: that it refuses shows that they were asked for.
+#[test]
+fn a_privileged_pre_stop_is_privileged() {
+    let hook = |text: &str, privileged: bool| {
+        let command = format!("echo {text} $$(grep CapEff /proc/self/status) >> /log/notes");
+        format!("{{command: [bash, -c, \"{command}\"], privileged: {privileged}}}")
+    };
+    let hooks = format!("pre_stop: [{}, {}]", hook("without", false), hook("with", true));
+    let stack = with_log("privileged", &shell(&hooks));
+    stack.zdd_ok(&["up"], &[]);
+
+    let finished = stack.zdd_ok(&["up"], &[("V", "2")]);
+
+    let notes = notes(&stack);
+    let rights = |text: &str| -> Vec<_> {
+        let hex = |line: &String| line.strip_prefix(text)?.trim().strip_prefix("CapEff: ").map(str::to_owned);
+        let bit = |hex: String| u64::from_str_radix(&hex, 16).unwrap() >> 21 & 1;
+        notes.iter().filter_map(hex).map(bit).collect()
+    };
+    assert_eq!(rights("without "), [0, 0], "{notes:?}");
+    let refused = finished.stderr.matches("unable to apply caps: operation not permitted").count();
+    assert!(refused == 2 || rights("with ") == [1, 1], "{notes:?} {}", finished.stderr);
+}
+
+#[test]
+fn a_pre_stop_that_hangs_is_given_up_and_the_stop_goes_on() {
+    let hooks = "pre_stop: [{command: [/zdd-app, sleep, \"600000\"]}]\nx-zdd: {drain_timeout: 2s}";
+    let stack = Stack::new("hookhangs", &format!("services:\n{}", app(hooks)));
+    stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
+    let old = ids(&stack.all_containers());
+
+    let finished = stack.zdd_ok(&["up"], &[("APP_VERSION", "2")]);
+
+    let said = format!("pre_stop hook of {}-app-1 failed", stack.project);
+    assert!(finished.stderr.contains(&said), "{}", finished.stderr);
+    assert!(finished.stderr.contains("did not answer within 2s"), "{}", finished.stderr);
+    let new = stack.all_containers();
+    assert!(new.len() == 1 && ids(&new).is_disjoint(&old), "{new:?}");
+}
+
 /// The label as users of docker-rollout have it in their files: a line for the container's shell.
 #[test]
 fn the_label_of_docker_rollout_runs_in_each_old_container() {
-    let file = format!(
-        "services:\n  app:\n    image: {HAPROXY}\n    user: root\n    scale: 2\n    stop_grace_period: 1s\n    entrypoint: [bash, -c, \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]\n    environment: {{V: \"${{V:-1}}\"}}\n    volumes: [\"./log:/log\"]\n    labels: {{docker-rollout.pre-stop-hook: \"echo v$$V $$(cat /etc/hostname) >> /log/notes && true\"}}\n    x-zdd: {{monitor: 500ms}}\n"
-    );
+    let hook = "echo v$$V $$(cat /etc/hostname) >> /log/notes && true";
+    let file = shell(&format!("labels: {{docker-rollout.pre-stop-hook: \"{hook}\"}}"));
     let stack = with_log("label", &file);
     stack.zdd_ok(&["up"], &[]);
     let mut old = short(ids(&stack.containers("app")));

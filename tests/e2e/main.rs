@@ -3,6 +3,7 @@
 
 mod alone;
 mod completion;
+mod docker_cli;
 mod draining;
 mod failures;
 mod faults;
@@ -10,6 +11,7 @@ mod history;
 mod hooks;
 mod leftovers;
 mod names;
+mod paces;
 mod probe;
 mod refusals;
 mod relay;

@@ -122,7 +122,8 @@ fn machine() -> String {
 
 #[test]
 fn rollouts_in_a_row_leave_nothing_behind() {
-    let count = env::var("ZDD_SOAK").map_or(KINDS.len(), |text| text.parse().expect("ZDD_SOAK is a number"));
+    let count =
+        env::var("ZDD_SOAK").map_or(2 * KINDS.len(), |text| text.parse().expect("ZDD_SOAK is a number"));
     let (stack, port) = served("soak", "deploy: {replicas: 2}\nrestart: always\nstop_grace_period: 3s", &[]);
     let (before, machine_before) = (left(&stack), machine());
     let load = Load {
@@ -146,9 +147,10 @@ fn rollouts_in_a_row_leave_nothing_behind() {
         "{:?}",
         rounds.iter().map(|r| r.left).collect::<Vec<_>>()
     );
-    let revisions =
-        docker(&["volume", "ls", "-q", "--filter", &format!("name={REVISIONS}{}", stack.project)]);
-    assert!(revisions.lines().count() <= MOST_REVISIONS, "{revisions}");
+    let (volumes, images) = stack.revisions();
+    assert!(volumes.lines().count() <= MOST_REVISIONS, "{volumes}");
+    // One for each of them, and the two that run.
+    assert_eq!(images.lines().count(), volumes.lines().count() + 2, "{images}\n{volumes}");
     assert_eq!(before.containers, REPLICAS + 1);
     assert_eq!(drained_slots(&stack), Vec::<String>::new());
     is_flat(&rounds);

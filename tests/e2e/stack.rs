@@ -133,6 +133,11 @@ impl Stack {
         (volumes, docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &repository]))
     }
 
+    /// The locks that a run has left, a line each.
+    pub fn locks(&self) -> String {
+        docker(&["volume", "ls", "-q", "--filter", &format!("name=zdd-lock-{}", self.project)])
+    }
+
     fn label(&self) -> String {
         format!("label=com.docker.compose.project={}", self.project)
     }
@@ -153,6 +158,7 @@ impl Stack {
         remove(&["volume", "rm", "-f"], &docker(&["volume", "ls", "-q", "--filter", &label]));
         let (volumes, images) = self.revisions();
         remove(&["volume", "rm", "-f"], &volumes);
+        remove(&["volume", "rm", "-f"], &self.locks());
         remove(&["image", "rm"], &images);
     }
 }

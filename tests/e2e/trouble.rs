@@ -49,7 +49,7 @@ fn loses_the_engine(name: &str, away: Option<Duration>) {
     assert!(report.failed().is_empty(), "{report}\n{}", finished.stderr);
     assert_eq!((stack.containers("app").len(), running(&stack)), (2, 2), "{}", finished.stderr);
     assert_eq!(drained_slots(&stack), Vec::<String>::new());
-    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name=zdd-lock-{}", stack.project)]), "");
+    assert_eq!(stack.locks(), "");
 }
 
 #[test]
