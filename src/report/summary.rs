@@ -44,6 +44,8 @@ pub struct Summary {
     spans: Vec<(Part, Duration, Duration)>,
     total: Option<Duration>,
     traffic: Option<Traffic>,
+    /// What was not as it should be when a container had drained, in the order it was told.
+    drains: Vec<String>,
 }
 
 impl Summary {
@@ -58,7 +60,10 @@ impl Summary {
                 self.open(Part::Start, service, at);
             }
             Event::Container { service, container, phase, .. } => {
-                self.container(service, &container.id, phase, at)
+                self.container(service, &container.id, phase, at);
+                if let Phase::Drained { note: Some(note) } = phase {
+                    self.drains.push(format!("drain of {}: {note}", container.name));
+                }
             }
             Event::Settling { service, .. } => self.open(Part::Settle, service, at),
             Event::Refused { service, undo: true, .. } => {
@@ -125,6 +130,7 @@ impl Summary {
         let mut lines = self.timeline.lines(look);
         if !lines.is_empty() {
             lines.extend(self.totals(look));
+            lines.extend(self.drains.iter().map(|text| Line::of(Paint::Plain, text.clone())));
             lines.extend(self.traffic.iter().flat_map(Traffic::table));
         }
         lines
@@ -239,6 +245,18 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_that_ended_by_its_deadline_is_said() {
+        let drained = Phase::Drained { note: Some("deadline passed".to_owned()) };
+        let run = vec![
+            (0, new("app-2", Phase::Started)),
+            (100, old("app-1", Phase::Draining { how: "HAProxy".to_owned() })),
+            (900, old("app-1", drained)),
+            (1_000, end(0, "Done.", None, 1_000)),
+        ];
+        assert!(drawn(&run, &look(60)).ends_with("\ndrain of app-1: deadline passed\n"));
+    }
+
+    #[test]
     fn a_leftover_that_is_only_removed_has_no_bar() {
         let run = vec![
             (0, old("app-1", Phase::Removed)),
@@ -266,6 +284,7 @@ mod tests {
   app-4  ······░░░░░░░░░░░░░░░░░░░░░░░░░░██████████████████████████████████████████████████████████
          ░ starting  █ serving  ▒ draining  ▓ stopping
 build 3.1s, start 0.4s, health 1.6s, settle 1.0s, drain 2.1s, stop 0.5s, total 9.0s
+drain of app-1: deadline passed
 ";
 
     const ASCII: &str = r"app      3.2s                                          9.0s
@@ -276,6 +295,7 @@ build 3.1s, start 0.4s, health 1.6s, settle 1.0s, drain 2.1s, stop 0.5s, total 9
          s starting  # serving  d draining  x stopping
 build 3.1s, start 0.4s, health 1.6s, settle 1.0s,
 drain 2.1s, stop 0.5s, total 9.0s
+drain of app-1: deadline passed
 ";
 
     const FAILED: &str = r"app      0.0s                                          7.7s

@@ -612,6 +612,7 @@ fn in_vain_until_the_drain_timeout() {
       shop-web-2  [BAR]
                   ░ starting  █ serving  ▒ draining  ▓ stopping
     start [TIME], health [TIME], drain [TIME], stop [TIME], total [TIME]
+    drain of shop-web-1: it never became unhealthy; does its pre_stop hook make the healthcheck fail?
 
     web is up to date
     "#);

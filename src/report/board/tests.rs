@@ -239,5 +239,6 @@ app      3.2s                                          9.0s
          ░ starting  █ serving  ▒ draining  ▓ stopping
 build 3.1s, start 0.4s, health 1.6s, settle 1.0s,
 drain 2.1s, stop 0.5s, total 9.0s
+drain of app-1: deadline passed
 
 Rolled app: app-3 and app-4 serve.";
