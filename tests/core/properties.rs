@@ -42,8 +42,6 @@ fn containers(service: &'static str) -> impl Strategy<Value = Vec<Container>> {
             4 => container.restarting(),
             5 => container.exited(i64::from(version)),
             6 => container.created(),
-            // Known fault where nothing else runs: see resume::dead_ones_are_cleared_….
-            _ if version == 0 => container.created(),
             _ => container.state(State::Dead),
         }
     };
@@ -74,11 +72,20 @@ prop_compose! {
     }
 }
 
+/// What only one container can have at a time.
+const EXCLUSIVE: &[&str] = &[
+    "ports: [{target: 80, published: \"80\"}]",
+    "container_name: web",
+    "networks: {default: {ipv4_address: 10.0.0.9}}",
+    "network_mode: host",
+];
+
 prop_compose! {
     fn scenarios()(
         settings in settings(),
         replicas in 0..6_u32,
         exclusive in prop::bool::weighted(0.2),
+        exclusive_by in prop::sample::select(EXCLUSIVE),
         injected in prop::bool::weighted(0.2),
         hooked in any::<bool>(),
         force in prop::bool::weighted(0.1),
@@ -90,7 +97,7 @@ prop_compose! {
         let mut file = format!("services:\n  web:\n    image: app\n    scale: {replicas}\n");
         file += &format!("    x-zdd: {{{settings}}}\n");
         if exclusive {
-            file += "    ports: [{target: 80, published: \"80\"}]\n";
+            file += &format!("    {exclusive_by}\n");
         }
         if hooked {
             file += "    pre_start: [{command: [migrate]}]\n";
