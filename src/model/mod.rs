@@ -48,6 +48,7 @@ pub struct Service {
     pub hash: String,
     /// The label of its containers carries another hash: Compose replaces the name of the service whose
     /// container it lives in by that container's ID before it hashes, and adds the variables of `models` (5.6.1).
+    /// With `--compatibility` it is another one in any case (5.6.1, tried).
     pub hash_is_resolved: bool,
     pub depends_on: Vec<Dependency>,
     /// What keeps two generations from living side by side; empty for a service that can roll.
@@ -231,7 +232,7 @@ fn service(
         pull_policy: raw.pull_policy.clone(),
         replicas,
         hash,
-        hash_is_resolved: hazard::lives_in_another(raw) || raw.models.is_some(),
+        hash_is_resolved: hazard::lives_in_another(raw) || raw.models.is_some() || overrides.compatible,
         depends_on: dependencies(raw),
         hazards: hazard::hazards(name, raw, &file.services, replicas),
         linked_by: linked_by(name, raw, file),
