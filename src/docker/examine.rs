@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{CallError, Docker, Explained, Problem, garbage};
-use crate::doctor::{Check, Image, Plugin};
+use crate::{
+    doctor::{Check, Image, Plugin},
+    mask::mask,
+};
 
 impl Docker {
     /// The engine's version, or why it does not answer.
@@ -76,7 +79,7 @@ struct RawPlugin {
 
 impl RawPlugin {
     fn plain(self) -> Plugin {
-        let error = self.err.map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
+        let error = self.err.map(|error| error.as_str().map_or_else(|| error.to_string(), mask));
         Plugin {
             path: self.path,
             version: self.version,
