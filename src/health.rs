@@ -89,7 +89,16 @@ impl fmt::Display for Why {
 pub fn deadline(check: &Healthcheck) -> Duration {
     let probes =
         check.interval.saturating_add(check.timeout).checked_mul(check.retries).unwrap_or(Duration::MAX);
-    check.start_period.saturating_add(probes).saturating_add(SLACK)
+    [check.start_period, overhang(check), probes].into_iter().fold(SLACK, Duration::saturating_add)
+}
+
+/// How much later than an interval after the start period the first probe that counts may begin: the last one before
+/// it takes its time, or the next one was set by `start_interval`.
+fn overhang(check: &Healthcheck) -> Duration {
+    match check.start_period.is_zero() {
+        true => Duration::ZERO,
+        false => check.timeout.max(check.start_interval.saturating_sub(check.interval)),
+    }
 }
 
 impl Gate {

@@ -20,6 +20,9 @@ use signal_hook::{
     iterator::Signals,
 };
 
+/// What ends a run, unless it was started to ignore it.
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
 /// How urgently the user wants it to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
@@ -49,7 +52,7 @@ impl Interrupt {
     ) -> Result<Arc<Interrupt>> {
         let interrupt = Arc::new(Interrupt::default());
         let changed = Arc::new(changed);
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = Signals::new(heeded(&status()))?;
         let (shared, tell) = (interrupt.clone(), changed.clone());
         thread::spawn(move || {
             for signal in signals.forever() {
@@ -99,6 +102,19 @@ impl Interrupt {
     }
 }
 
+/// The signals to listen to. What `nohup`, or a shell that starts a job in the background, has the program ignore
+/// stays ignored: a handler would undo that. `status` is what Linux says of the process; without it all are heeded.
+fn heeded(status: &str) -> Vec<i32> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    SIGNALS.into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0).collect()
+}
+
+/// Empty where the kernel does not say it in this way.
+fn status() -> String {
+    std::fs::read_to_string("/proc/self/status").unwrap_or_default()
+}
+
 /// A missing or dead socket is no reason to fail: older CLIs have none.
 fn connect(name: &str) -> Option<UnixStream> {
     match name.strip_prefix('@') {
@@ -117,4 +133,24 @@ fn connect_abstract(name: &str) -> Option<UnixStream> {
 #[cfg(not(target_os = "linux"))]
 fn connect_abstract(_name: &str) -> Option<UnixStream> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_ignored_before_stays_ignored() {
+        let with = |mask: &str| {
+            heeded(&format!("Name:\tx\nSigBlk:\t0000000000000007\nSigIgn:\t{mask}\nSigCgt:\t1\n"))
+        };
+        assert_eq!(with("0000000000000000"), SIGNALS);
+        assert_eq!(with("0000000000001000"), SIGNALS, "Rust's own: SIGPIPE");
+        assert_eq!(with("0000000000001001"), [SIGINT, SIGTERM], "nohup");
+        assert_eq!(with("0000000000000006"), [SIGTERM, SIGHUP], "a job of a script");
+        assert!(with("ffffffffffffffff").is_empty());
+        for status in ["", "Name:\tx\n", "SigIgn:\n", "SigIgn:\tno number\n"] {
+            assert_eq!(heeded(status), SIGNALS, "{status:?}");
+        }
+    }
 }

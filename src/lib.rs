@@ -27,6 +27,7 @@ mod report;
 mod rollout;
 pub mod status;
 mod wake;
+mod yaml;
 
 use std::{
     ffi::OsString,

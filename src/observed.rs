@@ -78,6 +78,8 @@ pub struct Healthcheck {
     pub timeout: Duration,
     pub retries: u32,
     pub start_period: Duration,
+    /// Between two probes in the start period. Engines before 25 go by the interval.
+    pub start_interval: Duration,
 }
 
 impl Healthcheck {
@@ -162,6 +164,8 @@ const HOOK_LABEL: &str = "com.docker.compose.hook";
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 const DEFAULT_PROBE_TIME: Duration = Duration::from_secs(30);
 const DEFAULT_RETRIES: u32 = 3;
+/// The engine takes it from version 25 on.
+pub const DEFAULT_START_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Reads the output of `docker inspect`, leaving out what Compose does not count as a replica: one-offs of
 /// `compose run`, runners of hooks, containers without a service.
@@ -259,6 +263,7 @@ fn healthcheck(raw: raw::Healthcheck) -> Option<Healthcheck> {
         timeout: or(raw.timeout, DEFAULT_PROBE_TIME),
         retries: u32::try_from(raw.retries).ok().filter(|n| *n > 0).unwrap_or(DEFAULT_RETRIES),
         start_period: or(raw.start_period, Duration::ZERO),
+        start_interval: or(raw.start_interval, DEFAULT_START_INTERVAL),
     })
 }
 
@@ -379,6 +384,8 @@ mod raw {
         pub retries: i64,
         #[serde(default)]
         pub start_period: i64,
+        #[serde(default)]
+        pub start_interval: i64,
     }
 
     #[derive(Default, Deserialize)]

@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, FromArgMatches};
 
 use super::Cli;
 use super::help::{command, render};
+use crate::mask::mask;
 use crate::plugin;
 
 const INCOMPATIBLE: &str = "--build and --no-build are incompatible\n";
@@ -116,7 +117,7 @@ fn usage_error(error: &clap::Error, name: Option<&str>, words: &[OsString]) -> C
     let unknown = error.kind() == ErrorKind::UnknownArgument;
     let flag = flag_of(error);
     let docker = docker_flag(&flag, words).filter(|_| unknown);
-    let line = docker.unwrap_or_else(|| wording(error, &flag, &program));
+    let line = mask(&docker.unwrap_or_else(|| wording(error, &flag, &program)));
     failure(format!("{line}\nSee '{program} --help'\n"))
 }
 
@@ -160,19 +161,33 @@ fn docker_flag(flag: &str, words: &[OsString]) -> Option<String> {
     let docker = plugin::docker_flags();
     plugin::flags_in(&docker, OsStr::new(flag)).filter(|_| flag != "-v" && flag != "--version")?;
     let (mut theirs, mut ours) = (String::new(), String::new());
-    let mut words = words.iter().map(|word| word.to_string_lossy());
+    let mut words = without_addresses(words).into_iter();
     while let Some(word) = words.next() {
         let typed = plugin::flags_in(&docker, OsStr::new(&*word));
         match typed.map(|typed| typed.takes_next) {
             None => ours += &format!(" {word}"),
             Some(false) => theirs += &format!(" {word}"),
             Some(true) => {
-                let value = words.next().unwrap_or("VALUE".into());
+                let value = words.next().unwrap_or_else(|| "VALUE".into());
                 theirs += &format!(" {word} {value}");
             }
         }
     }
     Some(format!("{flag} is a flag of docker itself: write \"docker{theirs} zdd{ours}\""))
+}
+
+/// The words as typed, but `URL` for what is to be probed: its password and its query are nobody's business.
+fn without_addresses(words: &[OsString]) -> Vec<String> {
+    let mut follows = false;
+    let shown = words.iter().map(|word| {
+        let word = word.to_string_lossy();
+        match std::mem::replace(&mut follows, word == "--probe") {
+            true => "URL".to_owned(),
+            false if word.starts_with("--probe=") => "--probe=URL".to_owned(),
+            false => word.into_owned(),
+        }
+    });
+    shown.collect()
 }
 
 /// The flag that an error is about, without the value that clap shows behind it.
@@ -284,6 +299,28 @@ mod tests {
             ("up --config", "--config", "docker --config VALUE zdd up"),
         ] {
             let message = format!("{flag} is a flag of docker itself: write \"{instead}\"");
+            assert_eq!(error(line), message, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_error_shows_a_password() {
+        let docker = "--context is a flag of docker itself: write \"docker --context prod zdd up";
+        for (line, message) in [
+            ("up --probe https://ci:s3cret@shop/ --context prod", format!("{docker} --probe URL\"")),
+            (
+                "up --context prod --probe=http://shop/?token=s3cret web",
+                format!("{docker} --probe=URL web\""),
+            ),
+            (
+                "up -H tcp://ci:s3cret@prod",
+                "-H is a flag of docker itself: write \"docker -H tcp://ci:***@prod zdd up\"".to_owned(),
+            ),
+            (
+                "version tcp://ci:s3cret@prod",
+                "unknown command \"tcp://ci:***@prod\" for \"docker zdd version\"".to_owned(),
+            ),
+        ] {
             assert_eq!(error(line), message, "{line}");
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     docker::CallError,
     doctor::{self, Facts, FileError, Finding, Project, Severity},
     exit::{Exit, Stop},
+    mask::mask,
     model::{Model, Overrides, compose, settings::BadSetting},
     plugin,
     report::doctor::{Page, json, text},
@@ -77,7 +78,7 @@ impl Context {
             };
             let path = error.downcast_ref::<BadSetting>().map(|bad| bad.path.clone()).unwrap_or_default();
             let removed = remove(&mut value, &path);
-            facts.file.push(FileError { path, problem: format!("{error:#}"), absent: false });
+            facts.file.push(FileError { path, problem: mask(&format!("{error:#}")), absent: false });
             if !removed {
                 return None;
             }

@@ -6,6 +6,7 @@ mod files;
 mod history;
 mod images;
 mod load;
+mod look;
 mod notify;
 mod page;
 mod paths;
@@ -21,20 +22,20 @@ mod up;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    io::{IsTerminal, Read, Write, stderr, stdin, stdout},
+    io::{Read, Write, stderr, stdin, stdout},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use crate::{
-    cli::{self, Ansi, Cli, CliError, Command, ComposeFlags, Progress},
+    cli::{self, Cli, CliError, Command, ComposeFlags, Progress},
     docker::{Docker, OLDEST_COMPOSE, Runner, Version},
     event::{Event, Sink},
     exit::{Exit, Stop},
     interrupt::{Interrupt, Urgency},
     place::Files,
     probe::Prober,
-    report::{self, Format, Hub, Look},
+    report::{self, Format, Hub},
     wake::Bell,
 };
 
@@ -158,7 +159,7 @@ impl Context {
         let docker = Docker::find(docker_globals, flags.args(), text.clone())
             .map_err(|error| Stop::new(Exit::Error, error.to_string()))?;
         let bell = Arc::new(Bell::default());
-        let sink = Arc::new(Hub::new(report::sink(format(&flags), look(&flags))));
+        let sink = Arc::new(Hub::new(report::sink(format(&flags), look::look(flags.ansi))));
         let began = Instant::now();
         let interrupt = listen(&bell, docker.runner(), &sink, began)?;
         let files = Files(files::read(&flags, text.as_deref()));
@@ -227,26 +228,5 @@ fn format(flags: &ComposeFlags) -> Format {
         Some(Progress::Plain) => Format::Plain,
         Some(Progress::Json) => Format::Json,
         Some(Progress::Quiet) => Format::Quiet,
-    }
-}
-
-fn look(flags: &ComposeFlags) -> Look {
-    let env = |key: &str| std::env::var(key).unwrap_or_default();
-    let terminal = stderr().is_terminal() && env("TERM") != "dumb" && flags.ansi != Some(Ansi::Never);
-    let color = match flags.ansi {
-        Some(Ansi::Always) => true,
-        Some(Ansi::Never) => false,
-        _ => terminal && env("NO_COLOR").is_empty(),
-    };
-    let locale = [env("LC_ALL"), env("LC_CTYPE"), env("LANG")].into_iter().find(|text| !text.is_empty());
-    let unicode = locale.is_some_and(|text| text.to_ascii_lowercase().replace('-', "").contains("utf8"));
-    let size = rustix::termios::tcgetwinsize(stderr()).ok();
-    let columns = size.map_or(0, |size| usize::from(size.ws_col));
-    Look {
-        stderr_is_terminal: terminal,
-        columns: env("COLUMNS").parse().unwrap_or(columns),
-        rows: size.map_or(0, |size| usize::from(size.ws_row)),
-        color,
-        unicode,
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     event::{Event, Failure, Outcome},
     interrupt::Urgency,
     lock::Owner,
+    mask::mask,
     model::{Model, Notify},
     rollout::ServiceResult,
 };
@@ -56,7 +57,8 @@ impl Context {
         let took = self.began.elapsed();
         let notice = Notice { revision, ..notice(&model.project, results, end, took) };
         if let Err(why) = self.run_notify(notify, &notice) {
-            self.tell(Event::Warning { service: None, message: format!("the notify command {why}") });
+            let message = mask(&format!("the notify command {why}"));
+            self.tell(Event::Warning { service: None, message });
         }
     }
 

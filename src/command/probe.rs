@@ -11,18 +11,21 @@ use crate::{
 };
 
 impl Context {
-    /// Asks the address a few times, then goes on asking until the rollout is over.
+    /// Asks the address a few times, then goes on asking until the rollout is over. An interrupt ends the first
+    /// requests; the caller looks for it.
     ///
     /// # Errors
     /// The address does not answer now. Nothing was touched.
     pub fn begin_probe(&self, ready: &Ready, probe: Option<Probe>) -> Result<(), Stop> {
         let Some(probe) = probe.filter(|_| ready.plan.changes()) else { return Ok(()) };
         let probe = self.without_limit_in_downtime(probe, &ready.plan);
-        let begun =
-            Prober::begin(&probe, counting(&ready.plan), self.began, self.bell.clone(), self.sink.clone());
+        let (interrupt, bell, sink) = (self.interrupt.clone(), self.bell.clone(), self.sink.clone());
+        let begun = Prober::begin(&probe, counting(&ready.plan), self.began, interrupt, bell, sink);
         let prober = begun.map_err(|error| silent(&probe, &error))?;
-        self.sink.add(prober.follower());
-        *self.prober() = Some(prober);
+        if let Some(prober) = &prober {
+            self.sink.add(prober.follower());
+        }
+        *self.prober() = prober;
         Ok(())
     }
 

@@ -11,7 +11,10 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::model::{Model, Service};
+use crate::{
+    model::{Model, Service},
+    yaml,
+};
 
 use super::{
     Answer, Call, CallError, Docker, ENDLESS, PRE_START_LABEL, Problem, garbage, hook_environment, program_of,
@@ -292,8 +295,7 @@ impl Docker {
                 }
             }
         }
-        // JSON is YAML that nobody reads in two ways.
-        let file = serde_json::to_vec(&file).unwrap_or_default();
+        let file = yaml::text(&file).into_bytes();
         let mut compose: Vec<OsString> = ["--file", "-"].map(Into::into).into();
         let mut flags = self.compose.iter();
         while let Some(flag) = flags.next() {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{CallError, Docker, Explained, Problem, garbage};
-use crate::doctor::{Check, Image, Plugin};
+use crate::{
+    doctor::{Check, Image, Plugin},
+    mask::mask,
+};
 
 impl Docker {
     /// The engine's version, or why it does not answer.
@@ -15,10 +18,8 @@ impl Docker {
     pub fn engine_version(&self) -> Result<Result<String, String>, CallError> {
         let call = self.call(["version", "--format", "{{json .}}"], self.quick());
         let answer = self.runner.answer(&call)?;
-        // Without an engine the client's half is printed all the same.
-        let versions: Versions = serde_json::from_str(&answer.stdout).unwrap_or_default();
-        Ok(match versions.server {
-            Some(server) => Ok(server.version),
+        Ok(match read_version(&answer.stdout) {
+            Some(version) => Ok(version),
             None => Err(Explained::call(&self.runner.failed(&call, &answer)).message),
         })
     }
@@ -27,10 +28,7 @@ impl Docker {
     pub fn plugins(&self, name: &str) -> Result<Vec<Plugin>, CallError> {
         let call = self.call(["info", "--format", "{{json .ClientInfo.Plugins}}"], self.quick());
         let answer = self.runner.answer(&call)?;
-        let plugins: Option<Vec<RawPlugin>> =
-            serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
-        let named = plugins.unwrap_or_default().into_iter().filter(|plugin| plugin.name == name);
-        Ok(named.map(RawPlugin::plain).collect())
+        read_plugins(&answer.stdout, name).map_err(|error| garbage(&call, error))
     }
 
     /// What the image says of its containers, if it is on the engine.
@@ -43,10 +41,27 @@ impl Docker {
                 matches!(&failed.problem, Problem::Failed { stderr, .. } if stderr.contains("No such image"));
             return if missing { Ok(None) } else { Err(failed) };
         }
-        let images: Vec<RawImage> =
-            serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
-        Ok(images.into_iter().next().map(|image| image.config.unwrap_or_default().plain()))
+        read_image(&answer.stdout).map_err(|error| garbage(&call, error))
     }
+}
+
+/// The engine's version in `docker version`, which without an engine prints the client's half all the same.
+pub fn read_version(text: &str) -> Option<String> {
+    let versions: Versions = serde_json::from_str(text).unwrap_or_default();
+    versions.server.map(|server| server.version)
+}
+
+/// The plugins of this name in `docker info`.
+pub fn read_plugins(text: &str, name: &str) -> serde_json::Result<Vec<Plugin>> {
+    let plugins: Option<Vec<RawPlugin>> = serde_json::from_str(text)?;
+    let named = plugins.unwrap_or_default().into_iter().filter(|plugin| plugin.name == name);
+    Ok(named.map(RawPlugin::plain).collect())
+}
+
+/// The first image in `docker image inspect`.
+pub fn read_image(text: &str) -> serde_json::Result<Option<Image>> {
+    let images: Vec<RawImage> = serde_json::from_str(text)?;
+    Ok(images.into_iter().next().map(|image| image.config.unwrap_or_default().plain()))
 }
 
 #[derive(Default, Deserialize)]
@@ -76,7 +91,7 @@ struct RawPlugin {
 
 impl RawPlugin {
     fn plain(self) -> Plugin {
-        let error = self.err.map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
+        let error = self.err.map(|error| error.as_str().map_or_else(|| error.to_string(), mask));
         Plugin {
             path: self.path,
             version: self.version,

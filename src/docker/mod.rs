@@ -14,6 +14,7 @@ use anyhow::Result;
 use self::process::{Answer, Call};
 pub use self::{
     compose::{Effect, Preview, Progress, UpOptions, Version},
+    examine::{read_image, read_plugins, read_version},
     explain::{Explained, OLDEST_COMPOSE},
     process::{CallError, Listener, Problem, Runner},
 };

@@ -1,9 +1,9 @@
 //! What of the history lies on the engine: volumes with one label, images of one file, tags.
 
-use std::{collections::BTreeMap, io::Read, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Answer, Call, CallError, Docker, Problem, garbage};
-use crate::history;
+use crate::history::{self, archive};
 
 /// On a container that a revision is read through. It has no label of Compose, so nothing takes it for a replica.
 const HOLDER_LABEL: &str = "io.zdd.revision.reading=true";
@@ -36,8 +36,8 @@ impl Docker {
     /// argument list can be read by every user of the machine.
     pub fn keep_file(&self, reference: &str, name: &str, text: &str) -> Result<(), CallError> {
         let mut call = self.call(["import", "-", reference], self.quick());
-        let archive = archive(name, text).map_err(|error| garbage(&call, error))?;
-        call.stdin = Some(Arc::new(archive));
+        let packed = archive::pack(name, text).map_err(|error| garbage(&call, error))?;
+        call.stdin = Some(Arc::new(packed));
         self.runner.run(&call).map(drop)
     }
 
@@ -52,7 +52,7 @@ impl Docker {
             let copied = copied?;
             match copied.code {
                 0 => {
-                    return unpacked(copied.stdout.as_bytes())
+                    return archive::unpack(copied.stdout.as_bytes())
                         .map(Some)
                         .map_err(|error| garbage(&copy, error));
                 }
@@ -135,37 +135,4 @@ impl Docker {
 
 fn is_missing(answer: &Answer) -> bool {
     answer.stderr.to_ascii_lowercase().contains("no such container")
-}
-
-fn archive(name: &str, text: &str) -> std::io::Result<Vec<u8>> {
-    let mut header = tar::Header::new_ustar();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o600);
-    header.set_cksum();
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.append_data(&mut header, name, text.as_bytes())?;
-    archive.into_inner()
-}
-
-/// The text of the only file.
-fn unpacked(bytes: &[u8]) -> std::io::Result<String> {
-    let mut archive = tar::Archive::new(bytes);
-    let mut text = String::new();
-    match archive.entries()?.next() {
-        Some(entry) => entry?.read_to_string(&mut text)?,
-        None => return Err(std::io::Error::other("an empty archive")),
-    };
-    Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_packed_is_unpacked() {
-        let text = "é\n".repeat(1000);
-        assert_eq!(unpacked(&archive("compose.json", &text).unwrap()).unwrap(), text);
-        assert!(unpacked(&[]).is_err());
-    }
 }

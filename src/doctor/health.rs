@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_yaml::Value;
 
 use super::{Check, Finding, Severity, Subject, engine_major};
-use crate::{duration, model::Until};
+use crate::{duration, model::Until, observed::DEFAULT_START_INTERVAL};
 
 /// A first probe later than this makes every rollout noticeably slow.
 const SLOW: Duration = Duration::from_secs(10);
@@ -100,10 +100,12 @@ impl Check {
         self.interval.unwrap_or(DEFAULT)
     }
 
-    /// How long after the start the first probe comes, on an engine that knows `start_interval` or not.
+    /// How long after the start the first probe comes, on an engine that knows `start_interval` or not. One that does
+    /// goes by it alone in the start period, also where the interval is shorter, and at the end of it there is a probe
+    /// in any case (not in Engine 25 to 28, which may be later still).
     fn first_probe(&self, quick_start: bool) -> Duration {
-        match self.start_interval {
-            Some(start) if quick_start && self.start_period.is_some() => start.min(self.interval()),
+        match self.start_period {
+            Some(period) if quick_start => self.start_interval.unwrap_or(DEFAULT_START_INTERVAL).min(period),
             _ => self.interval(),
         }
     }
@@ -201,7 +203,7 @@ fn too_late(subject: &Subject, check: &Check) -> Option<Finding> {
         duration::show(limit),
         duration::show(first)
     );
-    let enough = duration::show(first * 2 + Duration::from_secs(10));
+    let enough = duration::show(first.saturating_mul(2).saturating_add(Duration::from_secs(10)));
     Some(
         subject
             .finding(Severity::Error, "wait-timeout", &["x-zdd", "wait_timeout"], problem)

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use crate::yaml;
+
 /// A resolved compose file. Strings have Compose's `$$` for `$`, so the text may be fed to Compose as it is: the
 /// configuration hashes come out the same (Compose 5.6.1, tried).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,9 +34,9 @@ impl Document {
         }
     }
 
-    /// JSON, which is YAML in which no string can be taken for a date, a number or a word for yes.
+    /// As Compose reads it.
     pub fn text(&self) -> String {
-        self.0.to_string()
+        yaml::text(&self.0)
     }
 
     pub fn services(&self) -> impl Iterator<Item = (&String, &Value)> {

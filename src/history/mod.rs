@@ -4,6 +4,7 @@
 //! listed by one call), an image that is nothing but the project as deployed (so that no environment value ever
 //! stands in an argument list), and a tag for each image that its services run.
 
+pub mod archive;
 pub mod diff;
 pub mod document;
 pub mod mask;

@@ -7,8 +7,11 @@ mod client;
 mod tally;
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
-    thread::{self, JoinHandle},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        mpsc::{TryRecvError, channel},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -20,6 +23,7 @@ pub use tally::Counting;
 
 use crate::{
     event::{Event, ProbeBucket, Sink, Stage},
+    interrupt::{Interrupt, Urgency},
     model::Probe,
     wake::Bell,
 };
@@ -49,7 +53,6 @@ impl Watch {
 /// Sends requests until it is finished.
 pub struct Prober {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -57,11 +60,10 @@ struct Shared {
     probe: Probe,
     /// When the run began.
     clock: Instant,
-    /// When the first request of the workers was due.
-    start: Instant,
     state: Mutex<State>,
     over: Condvar,
     watch: Watch,
+    interrupt: Arc<Interrupt>,
     bell: Arc<Bell>,
     sink: Arc<dyn Sink>,
 }
@@ -69,13 +71,20 @@ struct Shared {
 struct State {
     tally: Tally,
     stage: Stage,
+    /// When the first request of the workers was due.
+    start: Instant,
     /// Number of the next request.
     next: u32,
+    /// How many workers there are.
+    workers: u32,
+    /// No request is sent any more.
     over: bool,
+    /// No answer counts any more.
+    closed: bool,
 }
 
 impl Prober {
-    /// Asks a few times, then goes on asking in the background.
+    /// Asks a few times, then goes on asking in the background. `None` when it is interrupted before that.
     ///
     /// # Errors
     /// Nothing answered, and `counting` says that something should: the first error.
@@ -83,34 +92,41 @@ impl Prober {
         probe: &Probe,
         counting: Counting,
         clock: Instant,
+        interrupt: Arc<Interrupt>,
         bell: Arc<Bell>,
         sink: Arc<dyn Sink>,
-    ) -> Result<Prober, String> {
+    ) -> Result<Option<Prober>, String> {
         let state = State {
             tally: Tally::new(counting, probe.max_failures),
             stage: Stage::Before,
+            start: Instant::now(),
             next: 0,
+            workers: 0,
             over: false,
+            closed: false,
         };
-        let mut shared = Shared {
+        let shared = Arc::new(Shared {
             client: Client::new(probe),
             probe: probe.clone(),
             clock,
-            start: Instant::now(),
             state: Mutex::new(state),
             over: Condvar::new(),
             watch: Watch { alarm: Arc::default(), after: probe.after },
+            interrupt,
             bell,
             sink,
-        };
+        });
         let failure = shared.baseline();
+        if shared.interrupt.requested() {
+            shared.close();
+            return Ok(None);
+        }
         if let (Counting::All, Some(error)) = (counting, failure) {
             return Err(error);
         }
-        shared.start = Instant::now();
-        let shared = Arc::new(shared);
-        let workers = (0..workers(probe)).map(|_| spawn(&shared)).collect();
-        Ok(Prober { shared, workers })
+        shared.state().start = Instant::now();
+        (0..workers(probe)).for_each(|_| spawn(&shared));
+        Ok(Some(Prober { shared }))
     }
 
     pub fn watch(&self) -> Watch {
@@ -122,15 +138,13 @@ impl Prober {
         Box::new(Follower(Arc::downgrade(&self.shared)))
     }
 
-    /// Waits for the answers that are under way and tells what was seen.
+    /// Waits for the answers that are under way, unless the user interrupts twice, and tells what was seen.
     /// Ends, reports, and returns why the rollout should not have gone on, if so.
-    pub fn finish(mut self) -> Option<String> {
-        self.shared.stop();
-        for worker in self.workers.drain(..) {
-            let _ = worker.join();
-        }
+    pub fn finish(self) -> Option<String> {
         let shared = &self.shared;
-        let tally = shared.state().tally.clone();
+        shared.stop();
+        shared.await_workers();
+        let tally = shared.close();
         let (requests, failures) = tally.totals();
         shared.tell(&Event::ProbeEnd {
             url: shared.probe.url.to_string(),
@@ -155,13 +169,24 @@ fn workers(probe: &Probe) -> u32 {
     (f64::from(probe.rate) * probe.timeout.as_secs_f64()).ceil().clamp(1.0, MOST_UNDER_WAY) as u32
 }
 
-fn spawn(shared: &Arc<Shared>) -> JoinHandle<()> {
-    let shared = shared.clone();
+fn spawn(shared: &Arc<Shared>) {
+    shared.state().workers += 1;
+    let worker = Worker(shared.clone());
     thread::spawn(move || {
-        while let Some(stage) = shared.next_turn() {
-            let _ = shared.ask(stage);
+        while let Some(stage) = worker.0.next_turn() {
+            let _ = worker.0.ask(stage);
         }
-    })
+    });
+}
+
+/// Counted as long as it is there, however it ends.
+struct Worker(Arc<Shared>);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.0.state().workers -= 1;
+        self.0.bell.ring();
+    }
 }
 
 struct Follower(Weak<Shared>);
@@ -188,8 +213,25 @@ impl Shared {
         self.over.notify_all();
     }
 
-    /// The first error, when nothing answered.
-    fn baseline(&self) -> Option<String> {
+    /// What was seen so far. An answer that comes later is not even told of.
+    fn close(&self) -> Tally {
+        let mut state = self.state();
+        state.closed = true;
+        state.tally.clone()
+    }
+
+    fn await_workers(&self) {
+        loop {
+            let heard = self.bell.heard();
+            if self.state().workers == 0 || self.interrupt.urgency() == Urgency::Twice {
+                return;
+            }
+            self.bell.wait(heard, self.probe.timeout);
+        }
+    }
+
+    /// The first error, when nothing answered. An interrupt ends it.
+    fn baseline(self: &Arc<Shared>) -> Option<String> {
         self.tell(&Event::ProbeBegin {
             url: self.probe.url.to_string(),
             rate: self.probe.rate,
@@ -199,9 +241,9 @@ impl Shared {
         let mut answered = false;
         for number in 0..BASELINE {
             if number > 0 {
-                thread::sleep(self.interval().min(ProbeBucket::LENGTH));
+                self.pause(self.interval().min(ProbeBucket::LENGTH));
             }
-            match self.ask(Stage::Before) {
+            match self.ask_unless_interrupted()? {
                 Ok(()) => answered = true,
                 Err(error) => first = first.or(Some(error)),
             }
@@ -212,6 +254,40 @@ impl Shared {
         None
     }
 
+    fn pause(&self, time: Duration) {
+        let end = Instant::now() + time;
+        loop {
+            let heard = self.bell.heard();
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.interrupt.requested() {
+                return;
+            }
+            self.bell.wait(heard, left);
+        }
+    }
+
+    /// A request cannot be broken off, so it is left to a thread of its own, which ends when it does.
+    fn ask_unless_interrupted(self: &Arc<Shared>) -> Option<Result<(), String>> {
+        if self.interrupt.requested() {
+            return None;
+        }
+        let (answer, answered) = channel();
+        let shared = self.clone();
+        thread::spawn(move || {
+            let _ = answer.send(shared.ask(Stage::Before));
+            shared.bell.ring();
+        });
+        loop {
+            let heard = self.bell.heard();
+            match answered.try_recv() {
+                Ok(result) => return Some(result),
+                Err(TryRecvError::Empty) if !self.interrupt.requested() => {}
+                Err(_) => return None,
+            }
+            self.bell.wait(heard, self.probe.timeout);
+        }
+    }
+
     fn interval(&self) -> Duration {
         Duration::from_secs(1) / self.probe.rate
     }
@@ -220,10 +296,10 @@ impl Shared {
     /// a server that hangs must not slow its own accuser. Turns that nobody was free for are left out.
     fn next_turn(&self) -> Option<Stage> {
         let mut state = self.state();
-        let missed = self.start.elapsed().as_nanos() / self.interval().as_nanos();
+        let missed = state.start.elapsed().as_nanos() / self.interval().as_nanos();
         let number = state.next.max(u32::try_from(missed).unwrap_or(u32::MAX));
         state.next = number.saturating_add(1);
-        let due = self.start + self.interval().saturating_mul(number);
+        let due = state.start + self.interval().saturating_mul(number);
         while !state.over {
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -240,6 +316,9 @@ impl Shared {
         let result = self.client.ask();
         let error = result.clone().err();
         let mut state = self.state();
+        if state.closed {
+            return result;
+        }
         let failure = state.tally.add(&Sample { at, took: began.elapsed(), stage, error });
         let verdict = state.tally.verdict();
         drop(state);

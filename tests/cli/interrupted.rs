@@ -354,6 +354,22 @@ fn by_whatever_means() {
     assert_eq!(by_socket, by_ctrl_c);
 }
 
+/// `nohup docker zdd up &`, and the login ends.
+#[test]
+fn not_by_a_signal_that_is_ignored_from_the_start() {
+    for (name, signal) in [("HUP", Signal::HUP), ("TERM", Signal::TERM), ("INT", Signal::INT)] {
+        let scenario = one_by_one().ignores(name).when_nth(2, "docker inspect web-4", Deed::Hold);
+        let mut running = scenario.starts("web", "starting, starting, healthy").spawn(&["up"]);
+        running.wait_for_calls(2, "docker inspect web-4").signal(signal);
+        // Were it heeded, it would be by now.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        running.release();
+        let output = running.finish();
+        assert_eq!(output.exit.code(), Some(0), "{output}");
+        assert!(!output.stderr.contains("interrupted"), "{output}");
+    }
+}
+
 /// Ctrl-C with standard output in a pipe sends a signal and closes the socket: one wish, not two.
 #[test]
 fn a_signal_and_the_socket_count_once() {

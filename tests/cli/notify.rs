@@ -121,6 +121,10 @@ fn one_that_fails_is_a_warning() {
     for (command, said) in [
         ("'echo it broke; exit 7'", "warning: the notify command failed with exit code 7: it broke\n"),
         ("[./none, x]", "warning: the notify command \"./none\" is not there\n"),
+        (
+            "'echo cannot reach https://ci:s3cret@hooks/x; exit 1'",
+            "failed with exit code 1: cannot reach https://ci:***@hooks/x\n",
+        ),
     ] {
         let output = scenario(command).run(&["up"]);
         assert_eq!(code(&output), Some(0), "{output}");

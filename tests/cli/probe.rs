@@ -11,14 +11,16 @@ use std::{
 };
 
 use insta::assert_snapshot;
+use rustix::process::Signal;
 
 use crate::{
     files::web,
     output::Output,
+    running::Running,
     scenario::{Scenario, old},
 };
 
-/// Answers with the status that the test last set.
+/// Answers with the status that the test last set; never, when that is 0.
 struct Visited {
     port: u16,
     status: Arc<AtomicU16>,
@@ -39,6 +41,7 @@ impl Visited {
             (visited.status.clone(), visited.requests.clone(), visited.heads.clone());
         // Ends with the test program.
         thread::spawn(move || {
+            let mut held = Vec::new();
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { continue };
                 let mut head = [0; 2048];
@@ -46,6 +49,10 @@ impl Visited {
                 heads.lock().expect("a lock").push_str(&String::from_utf8_lossy(&head[..length]));
                 requests.fetch_add(1, Ordering::SeqCst);
                 let status = status.load(Ordering::SeqCst);
+                if status == 0 {
+                    held.push(stream);
+                    continue;
+                }
                 let _ = write!(
                     stream,
                     "HTTP/1.1 {status} X\r\ncontent-length: 3\r\nconnection: close\r\n\r\nok\n"
@@ -237,10 +244,45 @@ fn an_interrupt_ends_the_watching_and_finishes() {
     let visited = Visited::new();
     let mut running = two().spawn(&["up", "--probe", &visited.url(), "--probe-after", "10m"]);
     running.wait_for_stderr("watching the new version");
-    running.signal(rustix::process::Signal::TERM);
+    running.signal(Signal::TERM);
     let output = running.finish();
     assert_eq!(output.exit.code(), Some(130), "{output}");
     assert_eq!(output.world.containers.len(), 2, "{output}");
+}
+
+/// A request may hang for as long as it is allowed to.
+fn hangs(visited: &Visited, after: &str) -> Running {
+    let probe = ["--probe", &visited.url(), "--probe-timeout", "30s", "--probe-after", after];
+    two().spawn(&[&["up"], &probe[..]].concat())
+}
+
+#[test]
+fn an_interrupt_ends_a_first_request_that_hangs() {
+    let visited = Visited::new();
+    visited.answers(0);
+    let mut running = hangs(&visited, "0s");
+    visited.wait_for_requests(1);
+    running.signal(Signal::INT);
+    let output = running.finish();
+    assert!(output.took.as_secs() < 20, "{:?}", output.took);
+    assert_eq!((output.exit.code(), output.deeds().len()), (Some(130), 0), "{output}");
+    assert!(output.stderr.ends_with("interrupted; nothing was touched\n"), "{output}");
+}
+
+#[test]
+fn a_second_interrupt_waits_for_no_answer() {
+    let visited = Visited::new();
+    let mut running = hangs(&visited, "10m");
+    running.wait_for_stderr("watching the new version");
+    visited.answers(0);
+    visited.wait_for_requests(visited.requests.load(Ordering::SeqCst) + 2);
+    running.signal(Signal::INT).wait_for_stderr("done in");
+    running.signal(Signal::INT);
+    let output = running.finish();
+    assert!(output.took.as_secs() < 20, "{:?}", output.took);
+    assert!(output.stderr.contains("interrupted again"), "{output}");
+    // What nobody waited for is no failure.
+    assert!(output.stderr.contains("requests, none failed"), "{output}");
 }
 
 #[test]

@@ -14,8 +14,10 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Arc, Once},
 };
 
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tempfile::TempDir;
 
 use crate::{
@@ -33,6 +35,7 @@ pub struct Scenario {
     program: bool,
     compose_v1: bool,
     closed: bool,
+    ignored: Option<String>,
 }
 
 impl Scenario {
@@ -49,7 +52,15 @@ impl Scenario {
             world.images.insert(reference.clone(), image_id(&reference));
             world.offered.insert(reference.clone(), image_id(&reference));
         }
-        Scenario { world, env: BTreeMap::new(), stdin: None, program: true, compose_v1: false, closed: false }
+        Scenario {
+            world,
+            env: BTreeMap::new(),
+            stdin: None,
+            program: true,
+            compose_v1: false,
+            closed: false,
+            ignored: None,
+        }
     }
 
     pub fn with(mut self, containers: impl IntoIterator<Item = Given>) -> Self {
@@ -185,6 +196,12 @@ impl Scenario {
         self
     }
 
+    /// The program is started to ignore a signal, as `nohup` does: `HUP`.
+    pub fn ignores(mut self, signal: &str) -> Self {
+        self.ignored = Some(signal.to_owned());
+        self
+    }
+
     pub fn run(self, args: &[&str]) -> Output {
         self.host().run(args)
     }
@@ -306,7 +323,7 @@ impl Given {
 
 /// A folder with an engine in it. It goes with the value.
 pub struct Host {
-    dir: std::sync::Arc<TempDir>,
+    dir: Arc<TempDir>,
     scenario: Scenario,
 }
 
@@ -341,13 +358,22 @@ impl Host {
 
     /// As a login on a fresh machine: nothing in the environment that a test did not put there, no terminal.
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_docker-zdd"));
+        let mut command = self.program();
         let fixed = [("COLUMNS", "80"), ("LANG", "C.UTF-8")];
         command.args(args).current_dir(self.path("project")).env_clear().envs(fixed);
         command.env("PATH", self.path("bin")).env("HOME", self.path("home"));
         command.env("FAKE_DOCKER_DIR", self.path("engine")).envs(&self.scenario.env);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        hear_signals();
         command
+    }
+
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_docker-zdd");
+        let Some(signal) = &self.scenario.ignored else { return Command::new(program) };
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("trap '' {signal}; exec \"$0\" \"$@\""), program]);
+        shell
     }
 
     /// Edits the world, between two runs or during one.
@@ -359,6 +385,21 @@ impl Host {
         deed(&mut world);
         fs::write(path, serde_json::to_string(&world).expect("JSON")).expect("the world");
     }
+}
+
+/// What is ignored here, because the tests run under `nohup` or in the background of a script, would be ignored by what
+/// is started too. A signal that has a handler is not.
+fn hear_signals() {
+    static HEARD: Once = Once::new();
+    HEARD.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+        let ignored = u64::from_str_radix(mask.trim(), 16).unwrap_or(0);
+        for signal in [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 1)
+        {
+            signal_hook::flag::register(signal, Arc::default()).expect("a handler");
+        }
+    });
 }
 
 pub fn read_world(path: &Path) -> World {

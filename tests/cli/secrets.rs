@@ -1,7 +1,7 @@
 //! Values of the environment and passwords in URLs are on no screen, in no log and in no process list through zdd.
 
 use crate::{
-    files::{HEALTHCHECK, project},
+    files::{HEALTHCHECK, project, web},
     output::Output,
     scenario::{Scenario, old},
     world::{Deed, Entry},
@@ -103,6 +103,16 @@ fn nothing_of_it_in_an_answer_that_is_not_understood() {
         let output = scenario().when(&line, Deed::Print(format!("502 from {URL}\n"))).run(&["up"]);
         is_silent(&output, &line);
     }
+}
+
+/// What docker says of its plugins, and a value of the file that cannot be used.
+#[test]
+fn nothing_of_it_in_what_the_doctor_finds() {
+    let plugins = format!(r#"[{{"Name":"zdd","Err":"cannot fetch {URL}"}}]"#);
+    let file = web(&format!("x-zdd: {{settle: '{URL}'}}"));
+    let output = Scenario::new(&file).when("docker info", Deed::Print(plugins)).run(&["doctor"]);
+    is_silent(&output, "doctor");
+    assert_eq!(output.stdout.matches("https://anna:***@prod").count(), 2, "{output}");
 }
 
 /// The user typed it, so it is on the user's own command line; zdd does not repeat it.

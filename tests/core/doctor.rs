@@ -217,6 +217,20 @@ fn a_deadline_before_the_first_probe() {
     );
 }
 
+/// In the start period the engine goes by `start_interval`, whose default is 5s.
+#[test]
+fn a_start_period_decides_when_the_first_probe_comes() {
+    let patient = "{healthcheck: {interval: 30s, start_period: 1m}, x-zdd: {wait_timeout: 20s}}";
+    assert_eq!(found_in(&file(patient, ""), &facts()), []);
+    let old = Facts { engine: Ok("24.0.9".to_owned()), ..facts() };
+    assert_eq!(codes(&found_in(&file(patient, ""), &old)), ["wait-timeout", "slow-healthcheck"]);
+    let hasty = "{healthcheck: {interval: 1s, start_period: 1m}, x-zdd: {wait_timeout: 4s}}";
+    assert_eq!(told(hasty), error("web cannot pass: wait_timeout is 4s, and the first probe comes after 5s"));
+    assert_eq!(found_in(&file(hasty, ""), &old), []);
+    let short = "{healthcheck: {interval: 1s, start_period: 3s}, x-zdd: {wait_timeout: 4s}}";
+    assert_eq!(found_in(&file(short, ""), &facts()), []);
+}
+
 #[test]
 fn draining_until_it_is_unhealthy() {
     let hook = "pre_stop: [{command: [touch, /tmp/drain]}]";

@@ -17,6 +17,7 @@ const CHECK: Healthcheck = Healthcheck {
     timeout: Duration::from_secs(2),
     retries: 3,
     start_period: Duration::from_secs(4),
+    start_interval: Duration::from_secs(5),
 };
 
 fn plain() -> Container {
@@ -47,7 +48,7 @@ fn unhealthy_fails_at_once() {
 #[test]
 fn starting_waits_to_the_deadline() {
     let container = checked(HealthStatus::Starting);
-    let limit = seconds(4 + (5 + 2) * 3) + SLACK;
+    let limit = seconds(4 + 2 + (5 + 2) * 3) + SLACK;
     assert_eq!(GATE.judge(&container, 0, Duration::ZERO), Judgement::Wait(limit));
     assert_eq!(GATE.judge(&container, 0, limit - seconds(1)), Judgement::Wait(seconds(1)));
     let late = Judgement::Fail(Why::Deadline { after: limit, healthy_late: true });
@@ -151,11 +152,14 @@ fn a_healthcheck_of_the_image_sets_no_deadline_for_a_one_shot() {
 fn deadlines() {
     let of = |start, interval, timeout, retries| {
         let [start_period, interval, timeout] = [start, interval, timeout].map(seconds);
-        deadline(&Healthcheck { interval, timeout, retries, start_period })
+        deadline(&Healthcheck { interval, timeout, retries, start_period, ..CHECK })
     };
     assert_eq!(of(0, 30, 30, 3), seconds(180) + SLACK, "the engine's defaults");
-    assert_eq!(of(60, 5, 1, 10), seconds(120) + SLACK);
+    assert_eq!(of(60, 5, 1, 10), seconds(60 + 1 + 60) + SLACK, "a probe outlasts the start period");
+    assert_eq!(of(60, 2, 1, 10), seconds(60 + 3 + 30) + SLACK, "the next one is 5s away");
     assert_eq!(of(0, 1, 1, 1), seconds(2) + SLACK);
+    let rare = Healthcheck { start_interval: seconds(60), start_period: seconds(30), ..CHECK };
+    assert_eq!(deadline(&rare), seconds(30 + 55 + 21) + SLACK);
 }
 
 #[test]
@@ -266,9 +270,11 @@ proptest! {
         interval in 0..i64::MAX as u64,
         timeout in 0..i64::MAX as u64,
         start_period in 0..i64::MAX as u64,
+        start_interval in 0..i64::MAX as u64,
         retries in 1..=u32::MAX,
     ) {
-        let [interval, timeout, start_period] = [interval, timeout, start_period].map(Duration::from_nanos);
-        deadline(&Healthcheck { interval, timeout, retries, start_period });
+        let [interval, timeout] = [interval, timeout].map(Duration::from_nanos);
+        let [start_period, start_interval] = [start_period, start_interval].map(Duration::from_nanos);
+        deadline(&Healthcheck { interval, timeout, retries, start_period, start_interval });
     }
 }

@@ -15,7 +15,8 @@ trait Given {
 impl Given for Container {
     fn checked(mut self, interval: u64, timeout: u64, retries: u32) -> Self {
         let (interval, timeout) = (seconds(interval), seconds(timeout));
-        self.healthcheck = Some(Healthcheck { interval, timeout, retries, start_period: Duration::ZERO });
+        let (start_period, start_interval) = (Duration::ZERO, seconds(5));
+        self.healthcheck = Some(Healthcheck { interval, timeout, retries, start_period, start_interval });
         self
     }
 

@@ -148,7 +148,7 @@ fn health() {
 fn healthchecks_with_the_defaults_of_the_engine_filled_in() {
     let check = |interval, timeout, retries, start_period| {
         let [interval, timeout, start_period] = [interval, timeout, start_period].map(seconds);
-        Some(Healthcheck { interval, timeout, retries, start_period })
+        Some(Healthcheck { interval, timeout, retries, start_period, start_interval: seconds(5) })
     };
     assert_eq!(one("app-healthy-1").healthcheck, check(1, 2, 5, 3));
     assert_eq!(one("app-unhealthy-1").healthcheck, check(1, 30, 2, 0));
@@ -240,9 +240,17 @@ fn times_that_mean_the_default() {
     let zero = with(json!({"Config": {"Healthcheck": {
         "Test": ["CMD", "true"], "Interval": 0, "Timeout": -1, "Retries": 0, "StartPeriod": -5,
     }}}));
-    let expected =
-        Healthcheck { interval: seconds(30), timeout: seconds(30), retries: 3, start_period: Duration::ZERO };
+    let expected = Healthcheck {
+        interval: seconds(30),
+        timeout: seconds(30),
+        retries: 3,
+        start_period: Duration::ZERO,
+        start_interval: seconds(5),
+    };
     assert_eq!(zero.healthcheck, Some(expected));
+    let written =
+        json!({"Config": {"Healthcheck": {"Test": ["CMD", "true"], "StartInterval": 1_000_000_000}}});
+    assert_eq!(with(written).healthcheck.map(|check| check.start_interval), Some(seconds(1)));
 }
 
 #[test]

@@ -73,16 +73,21 @@ macro_rules! short_runs {
 }
 
 short_runs! {
+    archive = "archive",
     argv = "argv",
     complete = "complete",
     config = "config",
+    document = "document",
     duration = "duration",
+    facts = "facts",
     haproxy = "haproxy",
     inspect = "inspect",
     lock = "lock",
+    mask = "mask",
     place = "place",
     plan = "plan",
     progress = "progress",
+    revisions = "revisions",
     version = "version",
     x_zdd = "x-zdd",
 }

@@ -6,13 +6,17 @@
 
 use std::{collections::BTreeMap, ffi::OsString, os::unix::ffi::OsStringExt, time::Duration};
 
+use serde_yaml::Value;
 use zdd::{
     cli,
-    docker::{Preview, Version},
+    docker::{Preview, Version, read_image, read_plugins, read_version},
+    doctor::{Facts, Image, Project, findings},
     duration, haproxy,
     health::Gate,
+    history::{self, Document, Revision, archive, diff, table},
     lock::{Owner, Process},
-    model::{Layer, Model, Overrides, Settings, Source},
+    mask::mask,
+    model::{Layer, Model, Notify, Overrides, ProbeLayer, Settings, Source, compose},
     observed::{Container, parse_inspect},
     place::Files,
     plan::{Observed, Request, Verbose, plan},
@@ -24,16 +28,21 @@ pub type Target = fn(&[u8]);
 
 /// By name; `corpus/NAME` holds its inputs.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("archive", packed),
     ("argv", argv),
     ("complete", complete),
     ("config", config),
+    ("document", document),
     ("duration", durations),
+    ("facts", facts),
     ("haproxy", runtime_api),
     ("inspect", inspect),
     ("lock", lock),
+    ("mask", masked),
     ("place", place),
     ("plan", planned),
     ("progress", progress),
+    ("revisions", revisions),
     ("version", version),
     ("x-zdd", x_zdd),
 ];
@@ -124,15 +133,37 @@ fn inspect(data: &[u8]) {
     }
 }
 
-/// A mapping of settings, as it stands below `x-zdd` and below `update_config`.
+/// A mapping of settings, as it stands below `x-zdd` of a service and of the file, and below `update_config`.
 fn x_zdd(data: &[u8]) {
-    let Ok(value) = serde_yaml::from_slice(data) else { return };
+    let Ok(value) = serde_yaml::from_slice::<Value>(data) else { return };
     let path = ["services", "web", "x-zdd"];
-    for layer in [Layer::from_x_zdd(&value, &path), Layer::from_update_config(&value, &path)] {
+    let (own, top) = (Layer::from_x_zdd(&value, &path), Layer::from_x_zdd(&value, &path[2..]));
+    for layer in [own, top, Layer::from_update_config(&value, &path)] {
         match layer {
             Ok(layer) => drop(Settings::resolve(&[(Source::Service, layer)]).explained()),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
+    }
+    if let Some(value) = value.get("probe") {
+        probe(value);
+    }
+    if let Some(value) = value.get("notify")
+        && let Ok(Some(Notify(words))) = Notify::from_yaml(value, &["x-zdd", "notify"])
+    {
+        assert!(!words[0].is_empty());
+    }
+}
+
+fn probe(value: &Value) {
+    match ProbeLayer::from_yaml(value, &["x-zdd", "probe"]) {
+        Ok(layer) => {
+            let Some(probe) = layer.over(&ProbeLayer::default()) else { return };
+            let shown = format!("{} {} {:?}", probe.url, probe.expect, probe.expect.holds(200));
+            let address = shown.split_once("://").map_or("", |(_, rest)| rest);
+            let host = address.split('/').next().unwrap_or_default();
+            assert!(probe.rate > 0 && !probe.timeout.is_zero() && !host.contains('@'), "{shown}");
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 
@@ -164,6 +195,91 @@ fn lock(data: &[u8]) {
     let owner = Owner::from_labels(&labels);
     assert!(!owner.to_string().is_empty());
     owner.is_dead(&owner, |_| Process::Started("1".to_owned()));
+}
+
+fn masked(data: &[u8]) {
+    let once = mask(&text(data));
+    assert_eq!(mask(&once), once);
+}
+
+/// The labels of revisions, one a line, and the containers that are there.
+fn revisions(data: &[u8]) {
+    let (labels, json) = halves(data);
+    let revisions: Vec<_> = labels.lines().filter_map(Revision::from_label).collect();
+    let containers = parse_inspect(&json).unwrap_or_default();
+    for revision in &revisions {
+        assert!(
+            Revision::from_label(&revision.label()).is_some_and(|again| again.label() == revision.label())
+        );
+        let _ = (table::about(revision), revision.is_deployed(&containers, &[]));
+        for asked in [&[][..], &["web".to_owned()]] {
+            let target = history::target(&revisions, Some(revision.number), &containers, asked);
+            assert!(target.is_err() || target.is_ok_and(Revision::is_good));
+        }
+    }
+    let _ = history::target(&revisions, None, &containers, &[]);
+    let of_web: Vec<_> = containers.iter().filter(|container| container.service == "web").collect();
+    history::of_service(&revisions, "web", &of_web);
+    let forgotten = history::forgotten(&revisions);
+    assert!(history::latest_good(&revisions).is_none_or(|good| !forgotten.contains(&good.number)));
+    let pruned = history::pruned(&revisions, &BTreeMap::new());
+    table::table(&revisions, &pruned, 1_700_000_000);
+}
+
+/// The project as it was deployed, and as the file has it now.
+fn document(data: &[u8]) {
+    let (then, now) = halves(data);
+    let Ok(mut then) = Document::parse(&then) else { return };
+    let written = then.text();
+    // A longer key YAML has in another form only.
+    if written.len() <= 1024 {
+        assert_eq!(Document::parse(&written).ok().as_ref(), Some(&then));
+    }
+    let now = Document::parse(&now).unwrap_or_default();
+    diff::text(&then, &now, &BTreeMap::new());
+    let names: Vec<_> = then.services().map(|(name, _)| name.clone()).collect();
+    for name in &names {
+        then.host_paths(name);
+        then.set_replicas(name, 3);
+        then.set_image(name, Some("web:1"));
+        then.set_image(name, None);
+        assert_eq!(then.image(name), None);
+        then.take_service(name, &now);
+    }
+    then.drop_missing_label_files(|_| false);
+    then.extend(&now);
+    diff::text(&now, &then, &BTreeMap::new());
+}
+
+/// What `docker cp` writes; and the same as the text that is packed.
+fn packed(data: &[u8]) {
+    let _ = archive::unpack(data);
+    let text = text(data);
+    let again = archive::pack("compose.json", &text).and_then(|packed| archive::unpack(&packed));
+    assert_eq!(again.ok(), Some(text));
+}
+
+/// A compose file, and what docker answers to each question of the doctor.
+fn facts(data: &[u8]) {
+    let (yaml, answer) = halves(data);
+    let image = read_image(&answer).ok().flatten().unwrap_or_default();
+    let known = |model: &Model| model.services.values().map(|s| (s.image.clone(), image.clone())).collect();
+    let model = model(&yaml);
+    let images: BTreeMap<String, Image> = model.as_ref().map(known).unwrap_or_default();
+    let facts = Facts {
+        own_version: "v0.1.0".to_owned(),
+        own_path: Some("/p/docker-zdd".to_owned()),
+        engine: read_version(&answer).ok_or("nothing answers".to_owned()),
+        compose: Ok(Version(5, 6, 1)),
+        plugin: read_plugins(&answer, "zdd").ok(),
+        images,
+        file: vec![],
+    };
+    let file: Option<compose::File> = serde_yaml::from_str(&yaml).ok();
+    let project = model.as_ref().zip(file.as_ref()).map(|(model, file)| Project { model, file });
+    for finding in findings(project.as_ref(), &facts) {
+        assert!(!finding.problem.is_empty() && !finding.remedy.is_empty(), "{finding:?}");
+    }
 }
 
 fn version(data: &[u8]) {
