@@ -1,7 +1,7 @@
 //! One rollout a project at a time, kept on the engine: a volume whose first creator wins.
 //!
 //! A volume's labels are written once, by the call that creates it; creating it again changes nothing and
-//! succeeds (Engine 20.10 to 28, tried with eight at once). So whoever finds its own mark on the volume has the
+//! succeeds (Engine 20.10, tried with eight at once). So whoever finds its own mark on the volume has the
 //! lock, also through `--context` and from other machines.
 
 use std::{

@@ -14,6 +14,11 @@ use crate::{
     observed::{Container, PROJECT_LABEL, parse_inspect},
 };
 
+/// In full, as `--no-trunc` asks for.
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// What can change the gate's mind. Health probes themselves (`exec_*`) would flood.
 const EVENTS: &[&str] = &["health_status", "start", "die", "oom", "stop", "destroy", "pause", "unpause"];
 
@@ -28,8 +33,13 @@ impl Docker {
         if let Some(service) = service {
             args.extend(["--filter".to_owned(), format!("label=com.docker.compose.service={service}")]);
         }
-        let text = self.runner.run(&self.call(args, self.quick()))?;
-        Ok(text.lines().map(str::to_owned).collect())
+        let call = self.call(args, self.quick());
+        let text = self.runner.run(&call)?;
+        // Whatever is not in such a list counts as new later, and may be removed.
+        match text.lines().all(is_id) {
+            true => Ok(text.lines().map(str::to_owned).collect()),
+            false => Err(garbage(&call, "lines other than container IDs")),
+        }
     }
 
     /// The replicas among these containers. One that is gone by now is left out.
@@ -119,8 +129,7 @@ impl Docker {
         let args = ["ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}", "--filter", &project];
         let call = self.last_call(args.into_iter().chain(["--filter", &hook]));
         let pair = |line: &str| {
-            let (id, name) =
-                line.split_once(' ').filter(|(id, name)| id.len() == 64 && !name.contains(' '))?;
+            let (id, name) = line.split_once(' ').filter(|(id, name)| is_id(id) && !name.contains(' '))?;
             Some(ContainerRef { id: id.to_owned(), name: name.to_owned() })
         };
         let found: Option<_> = self.runner.run(&call)?.lines().map(pair).collect();

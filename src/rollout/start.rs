@@ -13,7 +13,7 @@ use crate::{
     docker::{CallError, Problem, UpOptions},
     event::{ContainerRef, Event, Failure, Generation, Phase},
     model::{Hook, Service},
-    observed::Container,
+    observed::{Container, State},
     plan::Start,
 };
 
@@ -29,7 +29,7 @@ impl Run<'_> {
             retire,
         });
         let turn = self.crew.compose_turn();
-        let before = self.ids_now()?;
+        let before = self.ids_before()?;
         self.known.get_or_insert_with(|| before.clone());
         let up = self.crew.docker.up(&UpOptions {
             service: &self.plan.service,
@@ -75,6 +75,21 @@ impl Run<'_> {
     /// Whatever this run has made of the service, also what a failed call kept from being noted.
     pub(super) fn made(&self) -> Result<Vec<ContainerRef>, CallError> {
         self.known.as_ref().map_or(Ok(vec![]), |known| self.new_since(known))
+    }
+
+    /// What is not among these will be taken for new, so what was there when the plan was made, and still is, must be.
+    fn ids_before(&self) -> Result<BTreeSet<String>, CallError> {
+        let listed = self.ids_now()?;
+        let mine = self.crew.before.values().filter(|container| container.service == self.plan.service);
+        let unlisted: Vec<_> = mine.map(|c| c.id.clone()).filter(|id| !listed.contains(id)).collect();
+        let going = |c: &Container| c.state == State::Removing;
+        match self.crew.docker.inspect(&unlisted)?.into_iter().find(|c| !going(c)) {
+            None => Ok(listed),
+            Some(container) => Err(CallError {
+                call: "docker ps".to_owned(),
+                problem: Problem::Garbage(format!("{} is there and not in the list", container.name)),
+            }),
+        }
     }
 
     fn ids_now(&self) -> Result<BTreeSet<String>, CallError> {
@@ -215,7 +230,7 @@ impl Run<'_> {
     /// definition, and creates what is missing. All of it is gated.
     pub(super) fn revive(&mut self, force: bool) -> Result<(), Halt> {
         let turn = self.crew.compose_turn();
-        let before = self.ids_now()?;
+        let before = self.ids_before()?;
         self.known = Some(before.clone());
         let up = self.up_as_compose_does(force);
         let found = self.found_since(&BTreeSet::new())?;
@@ -246,7 +261,7 @@ impl Run<'_> {
     /// Compose stops the old and starts the new; what it makes is gated like any other.
     pub(super) fn recreate(&mut self, old: &[ContainerRef]) -> Result<(), Halt> {
         let turn = self.crew.compose_turn();
-        let before = self.ids_now()?;
+        let before = self.ids_before()?;
         let grace = self.grace(old);
         old.iter().for_each(|c| self.tell(c, Generation::Old, Phase::Stopping { grace }));
         self.down_since = Some(Instant::now());

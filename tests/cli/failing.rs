@@ -2143,6 +2143,18 @@ fn garbage() {
     "#);
 }
 
+/// What is not in the list counts as new later: nothing is begun on a list that lacks what is known to be there.
+#[test]
+fn a_list_without_the_old_ones_is_not_believed() {
+    for list in ["", "<html>502 Bad Gateway</html>\n"] {
+        let scenario = Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2")]);
+        let output = scenario.when_nth(1, "docker ps web", Deed::Print(list.to_owned())).run(&["up"]);
+        assert_eq!(output.exit.code(), Some(3), "{output}");
+        assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+        assert!(output.stderr.contains("shop-web-1 and shop-web-2 serve now"), "{output}");
+    }
+}
+
 #[test]
 fn new_ones_that_nobody_asked_for_are_left_alone() {
     let scenario =

@@ -1794,6 +1794,7 @@ fn what_only_compose_can_start() {
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker rm -v web-3
     docker ps web
+    docker inspect web-3  → exit 1
     docker compose up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker inspect web-3 web-4
