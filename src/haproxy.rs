@@ -61,6 +61,11 @@ pub fn refused<'a>(now: &[Server], chosen: &'a [Server], state: Admin) -> Option
     chosen.iter().find(differs)
 }
 
+/// Whether HAProxy has answered `LOOK`: also one that has no servers names the columns.
+pub fn is_answer(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("# be_id "))
+}
+
 /// Reads the answer to `LOOK`. Lines that are neither state nor statistics are passed over.
 pub fn parse(answer: &str) -> Vec<Server> {
     let mut servers: Vec<Server> = answer.lines().filter_map(server).collect();
@@ -184,6 +189,7 @@ app,app3,0,0,0,0,,0
     fn an_answer_is_read() {
         let servers = all();
         assert_eq!(servers.len(), 3);
+        assert!(is_answer(ANSWER));
         assert_eq!(servers[0].address, Some(ip("172.18.0.3")));
         assert!(servers[0].up && !servers[0].drained && servers[0].sessions == 3);
         assert!(servers[1].drained && servers[1].sessions == 1);
@@ -194,6 +200,7 @@ app,app3,0,0,0,0,,0
     fn anything_else_is_nothing() {
         for text in ["", "1 2 3", "Unknown command", "a,b,c,d,e", "3 app 1 app1 - x y"] {
             assert_eq!(parse(text), vec![], "{text}");
+            assert!(!is_answer(text), "{text}");
         }
     }
 

@@ -235,7 +235,15 @@ pub(super) fn ask(
     command: &str,
 ) -> Result<Vec<Server>, CallError> {
     let args = [command, socket.unwrap_or_default()];
-    Ok(haproxy::parse(&docker.exec_shell(&proxy.id, haproxy::SCRIPT, &args)?))
+    let answer = docker.exec_shell(&proxy.id, haproxy::SCRIPT, &args)?;
+    match haproxy::is_answer(&answer) {
+        true => Ok(haproxy::parse(&answer)),
+        // Taken for a HAProxy without servers, it would have the old containers stopped undrained.
+        false => Err(CallError {
+            call: format!("{command} in {}", proxy.name),
+            problem: Problem::Garbage("no table of servers".to_owned()),
+        }),
+    }
 }
 
 /// Sets servers of HAProxy in a container, and returns what is to be seen then.

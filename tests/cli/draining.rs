@@ -8,6 +8,9 @@ use crate::{
     world::{Deed, Reading},
 };
 
+/// What HAProxy says before it lists its servers.
+const COLUMNS: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state\n";
+
 fn behind_haproxy(lines: &str) -> Scenario {
     let web = format!("image: web\n{HEALTHCHECK}\n{lines}");
     Scenario::new(&project(&[("lb", "image: haproxy:3"), ("web", &web)])).haproxy("web", 4, 3)
@@ -200,7 +203,7 @@ fn haproxy_has_no_place_for_the_new_one() {
 /// HAProxy cannot be asked for a moment while the new one is on its way into the pool: it is waited for all the same.
 #[test]
 fn haproxy_is_asked_again_before_the_old_one_goes() {
-    let without_it = Deed::Print("3 app 1 app1 172.18.0.2 2 0 1\n".to_owned());
+    let without_it = Deed::Print(format!("{COLUMNS}3 app 1 app1 172.18.0.2 2 0 1\n"));
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
     let scenario = scenario.when_nth(2, "docker exec lb-1", without_it);
     let mute = Deed::Fail(1, "no answer".to_owned());
@@ -244,7 +247,7 @@ fn haproxy_may_not_be_set() {
 fn haproxy_has_the_service_in_two_backends() {
     let look = |new_in_ws: u8| {
         format!(
-            "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state\n3 app 1 app1 172.18.0.2 2 0\n3 app 2 app2 172.18.0.4 2 0\n4 ws 1 ws1 172.18.0.2 2 0\n4 ws 2 ws2 172.18.0.4 {new_in_ws} 0\n\n"
+            "{COLUMNS}3 app 1 app1 172.18.0.2 2 0\n3 app 2 app2 172.18.0.4 2 0\n4 ws 1 ws1 172.18.0.2 2 0\n4 ws 2 ws2 172.18.0.4 {new_in_ws} 0\n\n"
         )
     };
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
@@ -487,7 +490,7 @@ fn the_haproxy_that_is_written_serves_another_service() {
 /// A service that is behind the proxy, and a container of it that is not.
 #[test]
 fn haproxy_does_not_know_an_old_one() {
-    let unknown = Deed::Print("3 app 1 app1 172.18.0.99 2 0 1\n".to_owned());
+    let unknown = Deed::Print(format!("{COLUMNS}3 app 1 app1 172.18.0.99 2 0 1\n"));
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
     let output = scenario.when_nth(3, "docker exec lb-1", unknown).run(&["up"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
@@ -505,12 +508,14 @@ fn haproxy_knows_them_by_ipv6() {
     assert!(!output.stderr.contains("warning"), "{output}");
 }
 
-/// One call of a drain fails, and is made again: nobody is cut off.
+/// One call of a drain fails, or answers nonsense, and is made again: nobody is cut off.
 #[test]
 fn a_drain_by_haproxy_stumbles() {
     let calls = (2..=5).map(|nth| (nth, "docker exec lb-1")).chain([(1, "docker inspect web-1$")]);
-    for (nth, call) in calls {
-        let stumbles = Deed::Fail(1, "no answer".to_owned());
+    let fails = || Deed::Fail(1, "no answer".to_owned());
+    let garbage = || Deed::Print("<html>502 Bad Gateway</html>\n".to_owned());
+    for (nth, call, stumbles) in calls.flat_map(|(nth, call)| [(nth, call, fails()), (nth, call, garbage())])
+    {
         let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
         let output = scenario.when_nth(nth, call, stumbles).run(&["up"]);
         assert_eq!(output.exit.code(), Some(0), "{output}");
