@@ -23,6 +23,9 @@ pub use self::notify::Notify;
 pub use self::probe::{Probe, ProbeLayer};
 pub use self::settings::{Layer, Settings, Source};
 
+/// Where users of docker-rollout write the command that lets a container drain.
+pub const PRE_STOP_LABEL: &str = "docker-rollout.pre-stop-hook";
+
 /// A project, as its files, the environment and the flags want it.
 #[derive(Clone, Debug)]
 pub struct Model {

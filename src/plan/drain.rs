@@ -9,9 +9,6 @@ use crate::{
     observed::{Container, State},
 };
 
-/// Where users of docker-rollout write the command that lets a container drain.
-pub const PRE_STOP_LABEL: &str = "docker-rollout.pre-stop-hook";
-
 /// The means, with all that is needed to use it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(tag = "by", rename_all = "snake_case")]

@@ -7,12 +7,13 @@ mod drain;
 mod order;
 mod program;
 mod service;
+mod situation;
 mod steps;
 mod text;
 mod traefik;
 mod unhealthy;
 
-pub use drain::{Means, PRE_STOP_LABEL};
+pub use drain::Means;
 pub use text::Verbose;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -216,7 +217,7 @@ pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
         let mine: Vec<_> = observed.containers.iter().filter(|c| c.service == *name).collect();
         let asked = scope.asked.contains(name);
         let request = if asked { request } else { &unforced };
-        let situation = service::Situation::new(service, &mine, observed, request);
+        let situation = situation::Situation::new(service, &mine, observed, request);
         let mut plan = match asked {
             true => service::plan(service, &situation, request),
             false => service::plan_dependency(service, &situation, request),
@@ -283,7 +284,7 @@ impl Scope {
 
 /// In what the running containers of a service differ from what is wanted: `image`, `configuration`.
 pub fn differences(service: &Service, mine: &[&Container], observed: &Observed) -> Vec<&'static str> {
-    service::Situation::new(service, mine, observed, &Request::default()).differences
+    situation::Situation::new(service, mine, observed, &Request::default()).differences
 }
 
 /// The named services and, unless `no_deps`, all that they depend on. A dependency that is not required may be in

@@ -3,7 +3,7 @@
 //! Invariant (tested as a property): at no step do fewer containers serve than the smaller of the wanted count
 //! and what served before, unless `order: stop-first` was written.
 
-use super::{Start, Step, service::Situation};
+use super::{Start, Step, situation::Situation};
 use crate::{
     event::ContainerRef,
     model::{Service, settings::Order},

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::drain::PRE_STOP_LABEL;
 use crate::{
     duration,
-    model::Service,
+    model::{PRE_STOP_LABEL, Service},
     observed::{Container, Healthcheck},
 };
 

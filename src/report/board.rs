@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::quiet::last_words;
-use super::row::ServiceRow;
+use super::row::{Mark, ServiceRow};
 use super::summary::Summary;
 use super::text::{Line, Paint, clean, clock};
 use super::{Look, words};
@@ -32,35 +32,6 @@ struct Images {
     since: Duration,
     took: Option<Duration>,
     tail: VecDeque<String>,
-}
-
-/// Symbols in front of lines.
-#[derive(Clone, Copy)]
-pub(super) enum Mark {
-    /// Under way: turns with the time.
-    Busy(Duration),
-    Good,
-    Bad,
-    Attention,
-    Idle,
-}
-
-impl Mark {
-    pub(super) fn show(self, look: &Look) -> Line {
-        let (unicode, ascii, paint) = match self {
-            Mark::Busy(now) => (spin("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", now), spin("-\\|/", now), Paint::Cyan),
-            Mark::Good => ('✔', '+', Paint::Green),
-            Mark::Bad => ('✘', 'x', Paint::Red),
-            Mark::Attention => ('!', '!', Paint::Yellow),
-            Mark::Idle => ('-', '-', Paint::Dim),
-        };
-        Line::of(paint, if look.unicode { unicode } else { ascii }).and(Paint::Plain, " ")
-    }
-}
-
-fn spin(frames: &str, now: Duration) -> char {
-    let frame = (now.as_millis() / 100) as usize % frames.chars().count();
-    frames.chars().nth(frame).unwrap_or('-')
 }
 
 impl Images {

@@ -2,13 +2,41 @@
 
 use std::time::Duration;
 
-use super::board::Mark;
-use super::text::{self, Paint, clean, clean_lines, clock, cut_front, pad};
+use super::text::{self, Line, Paint, clean, clean_lines, clock, cut_front, pad};
 use super::{Look, words};
 use crate::event::{ContainerRef, Event, Generation, Outcome, Phase, PlannedService, Verdict};
 
 /// Longer names are cut at their front.
 const WIDEST_NAME: usize = 30;
+
+/// Symbols in front of lines.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    /// Under way: turns with the time.
+    Busy(Duration),
+    Good,
+    Bad,
+    Attention,
+    Idle,
+}
+
+impl Mark {
+    pub(super) fn show(self, look: &Look) -> Line {
+        let (unicode, ascii, paint) = match self {
+            Mark::Busy(now) => (spin("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", now), spin("-\\|/", now), Paint::Cyan),
+            Mark::Good => ('✔', '+', Paint::Green),
+            Mark::Bad => ('✘', 'x', Paint::Red),
+            Mark::Attention => ('!', '!', Paint::Yellow),
+            Mark::Idle => ('-', '-', Paint::Dim),
+        };
+        Line::of(paint, if look.unicode { unicode } else { ascii }).and(Paint::Plain, " ")
+    }
+}
+
+fn spin(frames: &str, now: Duration) -> char {
+    let frame = (now.as_millis() / 100) as usize % frames.chars().count();
+    frames.chars().nth(frame).unwrap_or('-')
+}
 
 /// One service: a line of its own and one for each container under way.
 pub struct ServiceRow {

@@ -203,6 +203,22 @@ pub fn columns(look: &Look) -> usize {
     }
 }
 
+/// Text that cannot become markup, nor show itself in another order.
+pub fn escape(text: &str) -> String {
+    let mut safe = String::new();
+    for c in clean(text).chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixture::look;

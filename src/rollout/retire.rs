@@ -6,9 +6,9 @@ use super::service::{Halt, Retired, Run, ids};
 use crate::{
     docker::{CallError, Problem},
     event::{ContainerRef, Generation, Phase},
-    model::Hook,
+    model::{Hook, PRE_STOP_LABEL},
     observed::{Container, RestartPolicy, State},
-    plan::{Means, PRE_STOP_LABEL},
+    plan::Means,
 };
 
 impl Run<'_> {

@@ -7,7 +7,7 @@ use crate::{
     event::{ContainerRef, Failure, Outcome, PlannedService, ProbeStage, Verdict},
     report::{
         summary::Summary,
-        text::{clean, clean_lines, clock},
+        text::{clean_lines, clock, escape},
         traffic::{self, Traffic},
         words,
     },
@@ -62,22 +62,6 @@ pub struct Refusal {
     pub service: String,
     pub failure: Failure,
     pub undo: bool,
-}
-
-/// Text that cannot become markup, nor show itself in another order.
-pub fn escape(text: &str) -> String {
-    let mut safe = String::new();
-    for c in clean(text).chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 fn escape_lines(text: &str) -> String {

@@ -2,11 +2,10 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::html::escape;
 use crate::{
     event::ProbeBucket,
     report::{
-        text::clock,
+        text::{clock, escape},
         timeline::{Bars, State, Timeline},
         traffic::{self, Traffic},
     },
