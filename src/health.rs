@@ -135,6 +135,11 @@ impl Gate {
         }
     }
 
+    fn may_try_again(&self, c: &Container) -> bool {
+        let ends = c.restart.max_retries > 0 || self.wait_timeout.is_some();
+        self.one_shot && c.restart.name == "on-failure" && ends
+    }
+
     fn judge_state(&self, c: &Container, restarts_before: u64) -> Option<Judgement> {
         let fail = |why| Some(Judgement::Fail(why));
         match c.state {
@@ -142,8 +147,8 @@ impl Gate {
             State::Exited | State::Dead | State::Removing => {
                 fail(Why::Exited { code: c.exit_code, oom: c.oom_killed, error: c.error.clone() })
             }
-            // Its policy is to try again, and the last try ends as any other.
-            State::Restarting | State::Running if self.one_shot && c.restart.name == "on-failure" => None,
+            // Its policy is to try again, and the last try ends as any other; where there is none, the deadline must.
+            State::Restarting | State::Running if self.may_try_again(c) => None,
             State::Restarting => fail(Why::Restarting { times: c.restart_count, code: c.exit_code }),
             State::Running if c.restart_count > restarts_before => {
                 fail(Why::Restarting { times: c.restart_count - restarts_before, code: c.exit_code })

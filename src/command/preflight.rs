@@ -17,7 +17,7 @@ impl Context {
     pub fn preflight(&self, ready: &mut Ready) -> Result<(), Stop> {
         let Ready { model, observed, plan, .. } = ready;
         for service in &mut plan.services {
-            let hooked = model.services[&service.service].has_post_start();
+            let hooked = model.services[&service.service].hooks_at_the_start();
             let there = observed.containers.iter().filter(|c| c.service == service.service).count();
             if let Some(refusal) = self.preview(service, hooked, there as u32)? {
                 service.verdict = Verdict::Blocked;
@@ -33,8 +33,8 @@ impl Context {
         let first = service.steps.iter().find_map(|step| match step {
             // Where nothing exists there is nothing to disturb; what it depends on may not exist yet either.
             Step::Start { scale, how, count, .. } if scale > count => Some((*scale, *how)),
-            // It may stop the old containers, but not take them off a network that it then cannot replace: on its way
-            // back it would find no network to put them on.
+            // It may stop the old containers, but not take them off a network that it then cannot replace: on the way
+            // back there would be no network to put them on.
             Step::Recreate { .. } | Step::Revive { .. } => Some((there, Start::Up)),
             _ => None,
         });
@@ -49,8 +49,13 @@ impl Context {
             stop_timeout: None,
             grace: Duration::ZERO,
         };
-        let all_are_stopped = service.steps.iter().any(|step| matches!(step, Step::Revive { .. }));
-        let preview = self.docker.preview_up(&options, all_are_stopped)?;
+        let adds = service.steps.iter().any(|step| matches!(step, Step::Start { .. }));
+        let preview = match self.docker.preview_up(&options) {
+            // A dry run may fail, or say nothing, of what is stopped, crash-looping or left half recreated (Compose 5.6.1);
+            // that must not be in the way of mending it.
+            Err(error) if !adds && !error.is_interrupted() => return Ok(None),
+            preview => preview?,
+        };
         Ok(diverged_volume(&preview).or_else(|| disturbance(&preview)))
     }
 

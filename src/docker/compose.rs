@@ -312,10 +312,9 @@ impl Docker {
     ///
     /// # Errors
     /// Compose's own message, or nothing that can be read: then nobody knows what it would do.
-    pub fn preview_up(&self, options: &UpOptions, all_are_stopped: bool) -> Result<Preview, CallError> {
+    pub fn preview_up(&self, options: &UpOptions) -> Result<Preview, CallError> {
         let preview = self.preview(Docker::up_args(options))?;
-        // Of stopped containers that are not to be started it says nothing (Compose 5.6.1).
-        if preview.steps.is_empty() && !(all_are_stopped && options.create_only) {
+        if preview.steps.is_empty() {
             let call = self.compose_json(["--dry-run", "up"], self.quick());
             return Err(garbage(&call, "not one step"));
         }

@@ -82,6 +82,11 @@ impl Service {
     pub fn has_post_start(&self) -> bool {
         !self.hooks.post_start.is_empty()
     }
+
+    /// A dry run of Compose that comes to one of these fails (5.6.1), so it must not come to the start.
+    pub fn hooks_at_the_start(&self) -> bool {
+        self.has_post_start() || !self.hooks.pre_start.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -209,14 +209,23 @@ impl Run<'_> {
         const FRESH: Duration = Duration::from_millis(500);
         match self.proven.is_none_or(|at| at.elapsed() < FRESH) {
             true => Ok(()),
-            false => self.prove(),
+            false => self.refuse(self.fallen()?),
         }
     }
 
-    /// # Errors
-    /// A container that the gate has let pass would not pass now.
-    pub(super) fn prove(&self) -> Result<(), Halt> {
-        match self.fallen()? {
+    /// The last look before there is no way back any more. That the engine does not answer is no reason to go it.
+    pub(super) fn prove_at_last(&self) -> Result<(), Halt> {
+        match self.fallen() {
+            Err(error) if !error.is_interrupted() => {
+                self.warn(&format!("the new containers could not be looked at once more: {error}"));
+                Ok(())
+            }
+            fallen => self.refuse(fallen?),
+        }
+    }
+
+    fn refuse(&self, fallen: Option<Fallen>) -> Result<(), Halt> {
+        match fallen {
             Some((container, why, reading)) => {
                 Err(Halt::Failed(self.describe(container, &why, reading.as_ref(), Generation::New)))
             }

@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
             if matches!(step, Step::Remove { .. }) {
                 self.observe()?;
                 // Until now there is a way back, and the stop may have taken minutes.
-                self.prove()?;
+                self.prove_at_last()?;
             }
             self.step(step)?;
         }

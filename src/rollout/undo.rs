@@ -176,18 +176,24 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Those that served nobody before are only started: the way back asks no more of them than they gave. How long the
-    /// new version may take is not for the old one.
+    /// The way back asks no more of the old ones than they gave: those that did not run are only started, and those that
+    /// Docker called unhealthy, but may have served all the same, get the time to boot. How long the new version may take
+    /// is not for the old one.
     fn await_restored(&mut self, old: &[ContainerRef]) -> Result<(), String> {
-        let was_bad = |c: &Container| c.state != State::Running || c.is_unhealthy();
-        let known_bad = |c: &&ContainerRef| self.crew.before.get(&c.id).is_some_and(was_bad);
-        let old: Vec<_> = old.iter().filter(|c| !known_bad(c)).cloned().collect();
+        let before = |c: &ContainerRef| self.crew.before.get(&c.id);
+        let ran = |c: &&ContainerRef| before(c).is_none_or(|b| b.state == State::Running);
+        let old: Vec<_> = old.iter().filter(ran).cloned().collect();
+        let (sick, good): (Vec<_>, Vec<_>) =
+            old.iter().cloned().partition(|c| before(c).is_some_and(Container::is_unhealthy));
         let old = old.as_slice();
         if old.is_empty() {
             return Ok(());
         }
         let gate = Gate { wait_timeout: None, ..self.gate() };
-        match self.watch(old, Generation::Old, &gate) {
+        for container in &sick {
+            let _ = self.watch(std::slice::from_ref(container), Generation::Old, &gate);
+        }
+        match self.watch(&good, Generation::Old, &gate) {
             Ok(None) => {}
             Ok(Some(failure)) | Err(Halt::Failed(failure)) => return Err(failure.sentence()),
             Err(Halt::Interrupted) => return Err("interrupted".to_owned()),

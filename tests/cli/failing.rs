@@ -1159,7 +1159,7 @@ fn the_migration_fails() {
     docker image inspect web
     docker ps
     docker inspect web-1
-    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=2 web
     docker ps --filter label=io.zdd.pre-start=web
     docker compose run --rm -T --no-deps --label traefik.enable=false --label io.zdd.pre-start=web web migrate  → exit 1
     docker ps web
@@ -1465,6 +1465,31 @@ fn the_way_back_asks_no_more_of_the_old_than_they_gave() {
     let left = output.containers();
     assert!(left.contains("web-1 old restarting") && left.contains("web-2 old healthy"), "{output}");
     assert!(!left.contains("new"), "{output}");
+}
+
+/// Docker calls the old one unhealthy, and it serves all the same: it gets the time to boot before the new one goes.
+#[test]
+fn the_way_back_waits_for_what_served_although_unhealthy() {
+    let sick = old("web-1").is("unhealthy").restarts("starting, starting, starting, unhealthy");
+    let scenario = Scenario::new(&web("")).with([sick]);
+    let output = scenario.when("docker stop web-1", becomes("web-2", "unhealthy")).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert_eq!(output.containers(), "web-1 old unhealthy\nat least: 0 of web", "{output}");
+    let text = output.stderr;
+    assert!(text.contains("shop-web-1 serves again"), "{text}");
+}
+
+/// The engine does not answer just before the end: the new version serves, and stays.
+#[test]
+fn the_last_look_cannot_be_taken() {
+    let scenario = Scenario::new(&web("")).with([old("web-1")]);
+    let deaf =
+        |scenario: Scenario, nth| scenario.when_nth(nth, "docker inspect web-2$", fail("connection refused"));
+    let scenario = scenario.starts("web", "healthy");
+    let output = (3..=5).fold(scenario, deaf).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(output.stderr.contains("the new containers could not be looked at once more"), "{output}");
+    assert_eq!(output.containers(), "web-2 new healthy\nat least: 1 of web", "{output}");
 }
 
 /// Between the gate and the stop it is looked at once more.

@@ -1135,6 +1135,29 @@ fn one_replica_had_crashed() {
     ");
 }
 
+/// What a dry run of Compose fails on, or says nothing of, is started and recreated all the same.
+#[test]
+fn what_cannot_be_previewed_is_mended() {
+    let hook = "pre_start: [{command: [migrate]}]";
+    let cases = [
+        (web(hook), vec![new("web-1").is("exited 0").restarts("healthy")]),
+        (
+            web(&format!("{hook}\nports: [{{target: 80, published: '80'}}]")),
+            vec![old("web-1").is("restarting 3")],
+        ),
+        (web("post_start: [{command: [warm]}]\ncontainer_name: web"), vec![old("web-1").is("restarting 3")]),
+        (
+            web("container_name: web"),
+            vec![old("web-1").named("web"), old("web-2").named("0123456789ab_web").is("created")],
+        ),
+    ];
+    for (file, containers) in cases {
+        let output = Scenario::new(&file).with(containers).run(&["up", "--allow-downtime"]);
+        assert_eq!(output.exit.code(), Some(0), "{output}");
+        assert_eq!(output.world.containers.len(), 1, "{output}");
+    }
+}
+
 #[test]
 fn a_crashed_replica_of_the_wanted_version_is_replaced() {
     let scenario = Scenario::new(&web("scale: 2")).with([new("web-1"), new("web-2").is("exited 137")]);

@@ -224,9 +224,16 @@ fn a_job_may_try_as_often_as_its_policy_says() {
     }
     assert_eq!(ONE_SHOT.judge(&tries(plain().exited(1)), 0, seconds(60)), exited(1, false, ""));
     assert_eq!(ONE_SHOT.judge(&tries(plain().exited(0)), 0, seconds(60)), Judgement::Pass);
-    let always =
-        Container { restart: RestartPolicy { name: "always".to_owned(), ..policy }, ..plain().restarting() };
+    let always = Container {
+        restart: RestartPolicy { name: "always".to_owned(), ..policy.clone() },
+        ..plain().restarting()
+    };
     assert!(matches!(ONE_SHOT.judge(&always, 0, seconds(60)), Judgement::Fail(_)));
+    let endless =
+        Container { restart: RestartPolicy { max_retries: 0, ..policy.clone() }, ..plain().restarting() };
+    assert!(matches!(ONE_SHOT.judge(&endless, 0, seconds(60)), Judgement::Fail(_)));
+    let limited = Gate { wait_timeout: Some(seconds(90)), ..ONE_SHOT };
+    assert_eq!(limited.judge(&endless, 0, seconds(60)), Judgement::Wait(seconds(30)));
 }
 
 proptest! {

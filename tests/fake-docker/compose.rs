@@ -168,6 +168,9 @@ impl Up<'_> {
         self.network();
         let scale = self.scale(arguments);
         let existing = self.world.replicas(&self.service.name);
+        if scale > 1 && self.service.container_name.is_some() {
+            return Err("Docker requires each container to have a unique name".to_owned());
+        }
         let keeps = arguments.has("--no-recreate");
         // What is up to date is worth more, then the lower number.
         let mut sorted = existing.clone();
@@ -199,11 +202,17 @@ impl Up<'_> {
     /// As Compose does: every container of the service that does not run, old ones too.
     fn start_all(&mut self, last: u32, missing: u32) -> Result<(), String> {
         let recreated = std::mem::take(&mut self.recreated);
-        for container in self.world.replicas(&self.service.name) {
+        let existing = self.world.replicas(&self.service.name);
+        let nothing_runs = !existing.iter().any(|container| container.now.state == "running");
+        if self.dry && self.service.has_pre_start && nothing_runs && !existing.is_empty() {
+            return Err("No such container".to_owned());
+        }
+        for container in existing {
             let is_recreated = recreated.iter().any(|old| old.id == container.id);
             match container.now.state.as_str() {
                 _ if is_recreated => self.say_started(&format!("{}_{}", &container.id[..12], container.name)),
                 "running" => self.say(&container.name, "Done", "Running"),
+                "restarting" => {}
                 _ => self.start(&container)?,
             }
         }

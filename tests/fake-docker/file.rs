@@ -18,6 +18,7 @@ pub struct Service {
     /// The services in whose containers this one's containers live.
     pub parents: Vec<String>,
     pub has_post_start: bool,
+    pub has_pre_start: bool,
     depends_on: Vec<String>,
     healthcheck: Yaml,
     grace: Option<Duration>,
@@ -47,6 +48,7 @@ impl Service {
             profiles: names(&yaml["profiles"]),
             parents: parents(yaml),
             has_post_start: !yaml["post_start"].is_null(),
+            has_pre_start: !yaml["pre_start"].is_null(),
             depends_on: keys(&yaml["depends_on"]),
             healthcheck: yaml["healthcheck"].clone(),
             grace: text("stop_grace_period").map(|text| duration(&text)),
