@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::stack::{HAPROXY, NGINX, Stack, app, docker, ids};
+use crate::stack::{HAPROXY, NGINX, Stack, app, docker, ids, skipped};
 
 /// A project whose hooks may write into `log/`, whoever they are.
 fn with_log(name: &str, file: &str) -> Stack {
@@ -103,7 +103,7 @@ fn knows_pre_start() -> bool {
 #[test]
 fn pre_start_runs_once_before_the_new_version_starts_as_compose_would_run_it() {
     if !knows_pre_start() {
-        return eprintln!("this Compose has no pre_start");
+        return skipped("this Compose has no pre_start");
     }
     let user = ", user: \"1234\", working_dir: /log";
     let hooks = format!(
@@ -141,7 +141,7 @@ fn pre_start_runs_once_before_the_new_version_starts_as_compose_would_run_it() {
 #[test]
 fn pre_start_runs_in_its_own_image() {
     if !knows_pre_start() {
-        return eprintln!("this Compose has no pre_start");
+        return skipped("this Compose has no pre_start");
     }
     // The image has nginx and little else; the check of its configuration opens the log.
     let check = "[nginx, -t, -g, \"error_log /log/notes info;\"]";
@@ -159,7 +159,7 @@ fn pre_start_runs_in_its_own_image() {
 #[test]
 fn pre_start_has_an_entrypoint_and_volumes_of_its_own() {
     if !knows_pre_start() {
-        return eprintln!("this Compose has no pre_start");
+        return skipped("this Compose has no pre_start");
     }
     let own = |folder: &str| {
         format!(
@@ -179,7 +179,7 @@ fn pre_start_has_an_entrypoint_and_volumes_of_its_own() {
 #[test]
 fn a_failing_pre_start_ends_the_rollout_with_nothing_touched() {
     if !knows_pre_start() {
-        return eprintln!("this Compose has no pre_start");
+        return skipped("this Compose has no pre_start");
     }
     let hooks = "pre_start: [{command: [exit, \"${CODE:-0}\"]}]";
     let stack = with_log("prefails", &service(hooks));
@@ -195,7 +195,7 @@ fn a_failing_pre_start_ends_the_rollout_with_nothing_touched() {
 #[test]
 fn a_pre_start_that_a_killed_run_has_left_is_waited_for() {
     if !knows_pre_start() {
-        return eprintln!("this Compose has no pre_start");
+        return skipped("this Compose has no pre_start");
     }
     let stack = with_log("prekilled", &service(&format!("pre_start: [{}]", step("one", ""))));
     stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
