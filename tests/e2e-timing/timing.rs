@@ -1,6 +1,9 @@
 //! How quickly the rollout follows the engine, measured by the engine's own clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    process::Command,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use crate::stack::{APP, Stack, app, docker, ids};
 
@@ -58,6 +61,29 @@ fn nothing_changed_is_said_within_a_second() {
     println!("nothing to do, seconds: {times:.3?}");
     assert_eq!(stack.all_containers(), before);
     assert!(times[2] < 1.0, "{times:?}");
+}
+
+/// Docker asks each plugin before each of its commands, `docker ps` too, so it must cost next to nothing and need
+/// nothing.
+#[test]
+fn docker_has_the_metadata_within_50_ms() {
+    let mut times: Vec<_> = (0..20)
+        .map(|_| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_docker-zdd"));
+            command
+                .arg("docker-cli-plugin-metadata")
+                .env_remove("HOME")
+                .env("DOCKER_HOST", "tcp://127.0.0.1:1");
+            let began = Instant::now();
+            let output = command.output().unwrap();
+            let took = began.elapsed().as_secs_f64();
+            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+            took
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    println!("metadata, seconds: {times:.3?}");
+    assert!(times[10] < 0.050, "{times:.3?}");
 }
 
 /// Nine others come while one works; each is timed by itself.

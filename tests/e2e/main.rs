@@ -9,6 +9,7 @@ mod failures;
 mod faults;
 mod history;
 mod hooks;
+mod install;
 mod leftovers;
 mod names;
 mod paces;

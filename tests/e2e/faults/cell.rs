@@ -42,6 +42,8 @@ pub struct Cell {
     pub losses: Vec<String>,
     /// Claims of the disturbed run that were not true.
     pub lies: Vec<String>,
+    /// The plain run left the history as the fault had: it was looked at only after one more, of a new version.
+    pub tidied_late: bool,
     /// What was not as it should be after the plain run.
     pub leftovers: Vec<String>,
 }
@@ -56,7 +58,8 @@ impl Cell {
             return if self.missed.is_some() { "-!" } else { "-" }.to_owned();
         }
         let wrong = if self.lies.is_empty() && self.leftovers.is_empty() { "" } else { "!" };
-        format!("{}/{}{wrong}", self.lost, self.code.unwrap_or(9))
+        let late = if self.tidied_late { "~" } else { "" };
+        format!("{}/{}{late}{wrong}", self.lost, self.code.unwrap_or(9))
     }
 }
 
@@ -130,12 +133,15 @@ impl Arena {
         self.rig.set(None);
         load.mark("plain");
         let (mut again, mut said) = self.plain();
+        cell.leftovers = self.leftovers(again, &said);
         if !self.past.is_tidy(&self.stack) {
             // The record of a rollout was disturbed, and the plain run had none to make: the next one tidies up.
             self.version += 1;
             (again, said) = self.plain();
+            cell.leftovers.extend(self.leftovers(again, &said));
+            cell.tidied_late = true;
         }
-        cell.leftovers = self.leftovers(again, &said);
+        cell.leftovers.extend(self.past.wrongs(&self.stack));
         if !load.wait_version(&self.version.to_string(), PATIENCE) {
             cell.leftovers.push("the new version does not answer".to_owned());
         }
@@ -194,6 +200,7 @@ impl Arena {
         vec![format!("{lie} (exit code {code:?}): before {before:?}, now {now:?}:\n{said}")]
     }
 
+    /// But for the history.
     fn leftovers(&self, code: Option<i32>, said: &str) -> Vec<String> {
         let mut found = Vec::new();
         if code != Some(0) {
@@ -216,7 +223,6 @@ impl Arena {
         if !drained.is_empty() {
             found.push(format!("HAProxy still drains {drained:?}:\n{said}"));
         }
-        found.extend(self.past.wrongs(&self.stack));
         found.extend(self.orphans());
         found
     }

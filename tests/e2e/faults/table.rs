@@ -31,8 +31,9 @@ impl Table {
         let reached = self.cells.values().filter(|cell| cell.reached);
         let failed: usize = self.cells.values().map(|cell| cell.lost).sum();
         let leftovers = self.cells.values().filter(|cell| !cell.leftovers.is_empty()).count();
+        let late = self.cells.values().filter(|cell| cell.tidied_late).count();
         format!(
-            "{} cells, {} reached, {} requests, {failed} failed, {leftovers} with leftovers",
+            "{} cells, {} reached, {} requests, {failed} failed, {leftovers} with leftovers, {late} tidied by the next version",
             self.cells.len(),
             reached.count(),
             self.cells.values().map(|cell| cell.requests).sum::<usize>(),
@@ -41,11 +42,15 @@ impl Table {
 }
 
 /// Failed requests, and the exit code of the disturbed run (9: killed); `!` stands for a leftover or a wrong end
-/// after the plain run, `-` for a call that did not come.
+/// after the plain run, `~` for a history that only the next new version tidied, `-` for a call that did not come.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "failed requests/exit code of the disturbed run (9: killed)")?;
-        writeln!(f, "! leftover or wrong end after the plain run, - the call did not come\n")?;
+        writeln!(f, "! leftover or wrong end after the plain run, - the call did not come")?;
+        writeln!(
+            f,
+            "~ the plain run left the history untidy, and the next one, of a new version, tidied it\n"
+        )?;
         write!(f, "{:<56}", "call")?;
         FAULTS.iter().try_for_each(|fault| write!(f, " {fault:>11}"))?;
         writeln!(f)?;
