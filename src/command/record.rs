@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::{Context, checkout, files, planning::Ready};
 use crate::{
-    docker::CallError,
+    docker::{CallError, Problem},
     event::{Event, Outcome, Verdict},
     history::{self, Cause, Deployed, Document, Ending, Revision},
     interrupt::Urgency,
@@ -46,8 +46,28 @@ impl Context {
     pub fn revisions(&self, project: &str) -> Result<Vec<Revision>, CallError> {
         let labels = self.docker.revision_labels(project)?;
         let mut revisions: Vec<_> = labels.iter().filter_map(|label| Revision::from_label(label)).collect();
+        if revisions.is_empty() && labels.iter().any(|label| !label.is_empty()) {
+            let problem = Problem::Garbage("nothing of it is a revision".to_owned());
+            return Err(CallError { call: "docker volume ls".to_owned(), problem });
+        }
         revisions.sort_by_key(|revision| revision.number);
         Ok(revisions)
+    }
+
+    /// A document without a revision is what a killed run has left, and may go; unless the list of revisions is short.
+    fn check_list(
+        &self,
+        project: &str,
+        revisions: &[Revision],
+        tags: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let listed = |number: &u32| revisions.iter().any(|revision| revision.number == *number);
+        let unlisted = tags.keys().filter_map(|tag| history::document_number(tag)).filter(|n| !listed(n));
+        for number in unlisted {
+            let volume = self.docker.volume_labels(&history::volume(project, number))?;
+            anyhow::ensure!(volume.is_none(), "\"docker volume ls\" does not tell of revision {number}");
+        }
+        Ok(())
     }
 
     /// Records a rollout that changed something, and returns its number. Its outcome stands, whether or not this
@@ -85,6 +105,7 @@ impl Context {
         let repository = history::repository(project);
         let mut revisions = self.revisions(project)?;
         let mut tags = self.docker.tags(&repository)?;
+        self.check_list(project, &revisions, &tags)?;
         let outcome = results.iter().map(|r| Ending::from(r.outcome)).max().unwrap_or_default();
         let document = self.document(ready, scaled, deed)?;
         let deployment = match outcome {

@@ -367,6 +367,11 @@ pub fn document_tag(number: u32) -> String {
     format!("r{number}")
 }
 
+/// The revision whose document has this tag.
+pub fn document_number(tag: &str) -> Option<u32> {
+    tag.strip_prefix('r')?.parse().ok()
+}
+
 /// The revisions whose project is no longer on the engine, by the tags of the repository: `docker image prune -a`
 /// removes it. They cannot be deployed again.
 pub fn pruned(revisions: &[Revision], tags: &BTreeMap<String, String>) -> BTreeSet<u32> {

@@ -144,10 +144,27 @@ fn a_document_without_a_revision_is_removed_by_the_next() {
     let of_history = output.calls.iter().filter(|line| line.contains("zdd-revision"));
     assert_snapshot!(of_history.cloned().collect::<Vec<_>>().join("\n"), @"
     docker image ls zdd-revision/shop
+    docker volume inspect zdd-revision-shop-1  → exit 1
     docker image rm zdd-revision/shop:r1
     docker import - zdd-revision/shop:r1
     docker volume create zdd-revision-shop-1
     ");
+}
+
+/// By a list that is none, or that lacks them, all revisions would be forgotten.
+#[test]
+fn a_list_without_the_revisions_is_not_believed() {
+    for list in ["<html>502 Bad Gateway</html>\n", ""] {
+        let host = shop().host();
+        assert!(host.run(&["up"]).exit.success());
+        let rule = |deed| Rule { call: "docker volume ls".to_owned(), nth: 1, seen: 0, deed };
+        host.change(|world| world.rules.push(rule(Deed::Print(list.to_owned()))));
+        let output = host.run(&["up", "--force-recreate"]);
+        assert_eq!(output.exit.code(), Some(0), "{output}");
+        assert!(output.stderr.contains("this rollout is missing in the history"), "{output}");
+        assert!(kept(&output.world).contains(&"r1"), "{output}");
+        assert_eq!(last(&host.run(&["up", "--force-recreate"])).number, 2);
+    }
 }
 
 #[test]
