@@ -27,5 +27,6 @@ mod refused;
 mod rolling;
 mod schema;
 mod secrets;
+mod signals;
 mod status;
 mod words;

@@ -14,15 +14,15 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, Once},
+    sync::Arc,
 };
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tempfile::TempDir;
 
 use crate::{
     output::Output,
     running::Running,
+    signals::hear_signals,
     world::{Container, Deed, Proxy, Reading, Rule, Slot, World, hash_of, hex},
 };
 
@@ -385,21 +385,6 @@ impl Host {
         deed(&mut world);
         fs::write(path, serde_json::to_string(&world).expect("JSON")).expect("the world");
     }
-}
-
-/// What is ignored here, because the tests run under `nohup` or in the background of a script, would be ignored by what
-/// is started too. A signal that has a handler is not.
-fn hear_signals() {
-    static HEARD: Once = Once::new();
-    HEARD.call_once(|| {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
-        let ignored = u64::from_str_radix(mask.trim(), 16).unwrap_or(0);
-        for signal in [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 1)
-        {
-            signal_hook::flag::register(signal, Arc::default()).expect("a handler");
-        }
-    });
 }
 
 pub fn read_world(path: &Path) -> World {

@@ -18,6 +18,7 @@ use crate::{
     alone::signal,
     draining::posts,
     rolling::served,
+    signals::hear_signals,
     stack::{Seen, Stack, ids, wait_until},
 };
 
@@ -61,6 +62,7 @@ impl Run {
     }
 
     fn spawn(mut command: Command, stack: &Stack, env: &[(&str, &str)]) -> Run {
+        hear_signals();
         let (config, output) = (with_plugins(), stack.folder().join("output"));
         let file = File::create(&output).unwrap();
         command.current_dir(stack.folder()).envs(env.iter().copied()).env("DOCKER_CONFIG", config.path());

@@ -19,6 +19,8 @@ mod relay;
 mod rolling;
 mod second_engine;
 mod shapes;
+#[path = "../cli/signals.rs"]
+mod signals;
 mod soak;
 mod stack;
 mod trouble;
