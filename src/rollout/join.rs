@@ -43,7 +43,7 @@ impl Run<'_> {
 
     /// Then no proxy shows whether it serves this service at all, and there is nobody to be drained.
     fn nobody_was_reachable(&self) -> bool {
-        let mut mine = self.crew.before.values().filter(|container| container.service == self.plan.service);
+        let mut mine = self.mine_before();
         mine.all(|container| container.addresses().next().is_none())
     }
 
@@ -98,7 +98,7 @@ impl Run<'_> {
         if self.service.settings.order == Order::StopFirst {
             return None;
         }
-        let mine = self.crew.before.values().filter(|container| container.service == self.plan.service);
+        let mine = self.mine_before();
         let mine: Vec<_> = mine.flat_map(Container::addresses).collect();
         (!mine.is_empty()).then(|| mine.iter().any(|address| holds(servers, *address)))
     }
@@ -107,7 +107,7 @@ impl Run<'_> {
     /// each with checks of its own.
     fn would_empty(&self, servers: &[Server], new: &[Container]) -> bool {
         let stays = |container: &&Container| new.iter().any(|other| other.id == container.id);
-        let mine = self.crew.before.values().filter(|container| container.service == self.plan.service);
+        let mine = self.mine_before();
         let leaving: Vec<_> =
             mine.filter(|container| !stays(container)).flat_map(Container::addresses).collect();
         haproxy::emptied_without(servers, &leaving).is_some()

@@ -308,6 +308,11 @@ impl<'a> Run<'a> {
         result
     }
 
+    /// The service's containers before anything was touched.
+    pub fn mine_before(&self) -> impl Iterator<Item = &Container> {
+        self.crew.before.values().filter(|container| container.service == self.plan.service)
+    }
+
     pub fn all_started(&self) -> Vec<ContainerRef> {
         self.started.values().flatten().cloned().collect()
     }

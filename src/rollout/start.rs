@@ -80,7 +80,7 @@ impl Run<'_> {
     /// What is not among these will be taken for new, so what was there when the plan was made, and still is, must be.
     fn ids_before(&self) -> Result<BTreeSet<String>, CallError> {
         let listed = self.ids_now()?;
-        let mine = self.crew.before.values().filter(|container| container.service == self.plan.service);
+        let mine = self.mine_before();
         let unlisted: Vec<_> = mine.map(|c| c.id.clone()).filter(|id| !listed.contains(id)).collect();
         let going = |c: &Container| c.state == State::Removing;
         match self.crew.docker.inspect(&unlisted)?.into_iter().find(|c| !going(c)) {
