@@ -103,6 +103,7 @@ package_of() {
     case $1 in
         cc) echo gcc libc6-dev ;;
         flock) echo util-linux ;;
+        ip) echo iproute2 ;;
         *) echo "$1" ;;
     esac
 }
@@ -113,7 +114,7 @@ can_apt() { [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; }
 
 hint_apt() {
     if command -v apt-get >/dev/null; then
-        echo "type, as root: apt-get install $*"
+        echo "run as root: apt-get install $*"
     else
         echo "install the package that Debian calls $*"
     fi
@@ -148,13 +149,13 @@ hint_engine() {
     if [ -n "${DOCKER_HOST:-}${DOCKER_CONTEXT:-}" ]; then
         echo "the engine at ${DOCKER_HOST:-context $DOCKER_CONTEXT} does not answer; see docker info"
     elif [ -S $socket ] && ! [ -w $socket ]; then
-        echo "you may not use it; type, as root: usermod -aG docker $(id -un), and log in again"
+        echo "you are not allowed to use it; run as root: usermod -aG docker $(id -un), and log in again"
     elif ! command -v docker >/dev/null && command -v apt-get >/dev/null; then
-        echo "type, as root: apt-get install docker.io iptables"
+        echo "run as root: apt-get install docker.io iptables"
     elif ! command -v docker >/dev/null; then
         echo "install Docker Engine, see https://docs.docker.com/engine/install"
     else
-        echo "Docker is installed, but its engine does not run; type, as root: service docker start"
+        echo "Docker is installed, but its engine does not run; run as root: service docker start"
     fi
 }
 
@@ -221,7 +222,7 @@ hint_compose() {
     if [ -e "$PLUGINS/docker-compose" ]; then
         echo "$PLUGINS/docker-compose is ${version:-broken}, $COMPOSE_NEEDED or newer is needed; update it, or move it away"
     elif ! has_pip && command -v apt-get >/dev/null; then
-        echo "type, as root: apt-get install python3-pip, and run this again"
+        echo "run as root: apt-get install python3-pip, and run this again"
     else
         echo "version $COMPOSE_NEEDED or newer is needed, see https://docs.docker.com/compose/install"
     fi
@@ -264,7 +265,7 @@ can_rust() {
 
 hint_rust() {
     if command -v rustup >/dev/null; then
-        echo "Rust $RUST_NEEDED or newer is needed; type: rustup update stable"
+        echo "Rust $RUST_NEEDED or newer is needed; run: rustup update stable"
     else
         echo "Rust $RUST_NEEDED or newer is needed; install it with rustup, see https://rustup.rs"
     fi
@@ -285,9 +286,9 @@ hint_lints() {
     if ! command -v cargo >/dev/null; then
         echo "they come with Rust when rustup installs it"
     elif command -v apt-get >/dev/null; then
-        echo "type: rustup component add rustfmt clippy (or, as root: apt-get install rustfmt rust-clippy)"
+        echo "run: rustup component add rustfmt clippy (or, as root: apt-get install rustfmt rust-clippy)"
     else
-        echo "type: rustup component add rustfmt clippy"
+        echo "run: rustup component add rustfmt clippy"
     fi
 }
 

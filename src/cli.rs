@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use help::command;
-pub use history::{DiffArgs, HistoryArgs, HistoryFormat, RestartArgs, RollbackArgs};
+pub use history::{DiffArgs, HistoryArgs, RestartArgs, RollbackArgs};
 pub use pace::{LockArgs, Pace};
 pub use parse::{CliError, help, parse};
 pub use watching::{ProbeArgs, Watching};
@@ -85,7 +85,7 @@ pub struct ComposeFlags {
 }
 
 impl ComposeFlags {
-    /// For a command that rolls nothing out: of its progress there is only the error at the end to tell.
+    /// For a command that rolls nothing out: of its progress only the error at the end is shown.
     pub fn quiet(self) -> ComposeFlags {
         ComposeFlags { progress: Some(Progress::Quiet), ..self }
     }
@@ -125,7 +125,7 @@ pub enum Command {
     Diff(DiffArgs),
     /// Deploy an earlier revision again
     Rollback(RollbackArgs),
-    /// Replace containers by new ones of the same version
+    /// Replace containers with new ones of the same version
     Restart(RestartArgs),
     /// Show the docker zdd version information
     Version(VersionArgs),
@@ -202,6 +202,9 @@ pub struct PlanArgs {
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct DoctorArgs {
+    /// Show every finding, with the lines to write
+    #[arg(long)]
+    pub all: bool,
     /// Format the output. Values: [text | json] (default: text)
     #[arg(long, value_enum, default_value_t)]
     pub format: PlanFormat,
@@ -209,12 +212,12 @@ pub struct DoctorArgs {
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct StatusArgs {
-    /// Services to tell of, all when none is named
+    /// Services to show, all when none is named
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     /// Format the output. Values: [table | json] (default: table)
     #[arg(long, value_enum, default_value_t)]
-    pub format: StatusFormat,
+    pub format: TableFormat,
     /// Show it again whenever something changed, until Ctrl-C
     #[arg(short, long)]
     pub watch: bool,
@@ -251,29 +254,20 @@ pub enum Ansi {
     Auto,
 }
 
-/// How progress is shown; the values of `docker compose --progress`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+/// How a run reports; the values of `docker compose --progress`.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
+    /// `Tty` on a terminal, `Plain` elsewhere.
+    #[default]
     Auto,
+    /// Live lines that change in place; `Plain` where the terminal cannot do that.
     Tty,
+    /// One line per event.
     Plain,
+    /// One JSON object per event.
     Json,
+    /// Nothing, unless the run fails.
     Quiet,
-}
-
-/// What to do when the new version fails; Swarm's `deploy.update_config.failure_action`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureAction {
-    Rollback,
-    Pause,
-    Continue,
-}
-
-/// Which generation of a batch goes first; Swarm's `deploy.update_config.order`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    StartFirst,
-    StopFirst,
 }
 
 /// When to pull an image; the values of `docker compose up --pull`.
@@ -292,9 +286,9 @@ pub enum PlanFormat {
     Json,
 }
 
-/// How `status` is printed.
+/// How `status` and `history` are printed.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StatusFormat {
+pub enum TableFormat {
     #[default]
     Table,
     Json,

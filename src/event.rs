@@ -5,27 +5,16 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// A container, named as people see it. `id` is the full 64-digit ID.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct ContainerRef {
-    pub id: String,
-    pub name: String,
-}
-
-impl ContainerRef {
-    /// The first 12 digits of the ID, as `docker ps` prints them.
-    pub fn short_id(&self) -> &str {
-        self.id.get(..12).unwrap_or(&self.id)
-    }
-}
+use crate::engine::ContainerRef;
 
 /// Which generation of a service a container belongs to in this run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Generation {
     New,
+    #[default]
     Old,
 }
 
@@ -48,11 +37,11 @@ pub enum Phase {
     Ready,
     /// A one-shot service's container has ended well, which is what the gate waited for.
     Finished,
-    /// The gate refused it.
+    /// The gate did not let it pass.
     Failed {
         reason: String,
     },
-    /// Asked to leave the proxy before the stop; `how` says by what means.
+    /// Asked to leave the proxy before the stop; `how` says in what way.
     Draining {
         how: String,
     },
@@ -68,7 +57,7 @@ pub enum Phase {
     Stopped {
         exit_code: i64,
     },
-    /// A stopped old container is started again by an undo.
+    /// A stopped old container is started again by a rollback.
     Restoring,
     Restored,
     Removed,
@@ -82,29 +71,39 @@ pub enum Verdict {
     Create,
     Scale,
     Roll,
+    /// One after the other, and connections wait meanwhile.
+    Hold,
     Recreate,
     Blocked,
 }
 
 impl Verdict {
+    /// The old container stops before the new one starts.
+    pub fn is_alone(self) -> bool {
+        matches!(self, Verdict::Hold | Verdict::Recreate)
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             Verdict::Unchanged => "unchanged",
             Verdict::Create => "create",
             Verdict::Scale => "scale",
             Verdict::Roll => "roll",
+            Verdict::Hold => "hold",
             Verdict::Recreate => "recreate",
             Verdict::Blocked => "blocked",
         }
     }
 }
 
-/// Why the new version was refused, with what an operator needs to see first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// Why the new version failed, with what an operator needs to see first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Failure {
     /// One clause: `exited with code 3`, `is unhealthy after 3 failed probes`, `not healthy within 40s`.
     pub reason: String,
     pub container: Option<ContainerRef>,
+    /// The call of docker that failed, as a person would type it, without passwords.
+    pub command: Option<String>,
     /// Output of the last health probe, trimmed; may have several lines.
     pub health_output: Option<String>,
     /// The last lines that the container wrote, oldest first.
@@ -122,29 +121,51 @@ impl Failure {
     }
 }
 
-/// How a service's part of the run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How a service's part of the run ended, or the whole run; from the best to the worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The wanted state is reached.
-    Done,
     /// Nothing had to be done.
     Unchanged,
-    /// The new version failed; what served before serves again.
-    RolledBack,
-    /// The new version failed and `failure_action: pause` left both generations standing.
-    Paused,
-    /// The new version failed in part and `failure_action: continue` went on.
-    Partial,
-    /// The undo itself failed: a person must look.
-    UndoFailed,
-    /// Interrupted by the user before the end.
-    Interrupted,
+    /// The wanted state is reached.
+    Done,
     /// Not begun, because something before it failed.
     Skipped,
+    /// Interrupted by the user before the end.
+    Interrupted,
+    /// The new version failed in part and `failure_action: continue` went on.
+    Partial,
+    /// The new version failed and `failure_action: pause` left both generations as they were.
+    Paused,
+    /// The new version failed; what served before serves again.
+    #[default]
+    RolledBack,
+    /// The rollback failed too: a person must look.
+    RollbackFailed,
 }
 
 impl Outcome {
+    /// Of a whole run: the worst of its services. Only an interrupt keeps services from their turn when none fails.
+    pub fn of_run(services: impl IntoIterator<Item = Outcome>) -> Outcome {
+        match services.into_iter().max() {
+            Some(Outcome::Skipped) => Outcome::Interrupted,
+            worst => worst.unwrap_or(Outcome::Unchanged),
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Unchanged => "unchanged",
+            Outcome::RolledBack => "rolled back",
+            Outcome::Paused => "paused",
+            Outcome::Partial => "done in part",
+            Outcome::RollbackFailed => "rollback failed",
+            Outcome::Interrupted => "interrupted",
+            Outcome::Skipped => "not started",
+        }
+    }
+
     /// The service is as it is wanted.
     pub fn is_good(self) -> bool {
         matches!(self, Outcome::Done | Outcome::Unchanged)
@@ -152,10 +173,11 @@ impl Outcome {
 }
 
 /// What a rollout is about when the probe sends a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Nothing is touched yet: the steady state.
+    #[default]
     Before,
     Start,
     Health,
@@ -164,8 +186,23 @@ pub enum Stage {
     Stop,
     /// The new version serves alone; the old containers are stopped, not removed.
     After,
-    /// The way back, after a failure or an interrupt.
-    Undo,
+    /// After a failure or an interrupt.
+    Rollback,
+}
+
+impl Stage {
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Before => "before",
+            Stage::Start => "start",
+            Stage::Health => "health",
+            Stage::Settle => "settle",
+            Stage::Drain => "drain",
+            Stage::Stop => "stop",
+            Stage::After => "after",
+            Stage::Rollback => "rollback",
+        }
+    }
 }
 
 /// The probe's requests in one stage.
@@ -202,11 +239,15 @@ pub struct PlannedService {
     pub verdict: Verdict,
     pub reason: String,
     pub replicas: u32,
+    /// The containers that serve before anything is touched.
+    pub serving: Vec<ContainerRef>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// First event of every run that deploys: Compose is asked what the files mean, which takes a second or more.
+    Loading,
     Building {
         services: Vec<String>,
     },
@@ -253,14 +294,8 @@ pub enum Event {
         #[serde(rename = "seconds", serialize_with = "seconds")]
         time: Duration,
     },
-    /// Requests go to `url` (shown without its secrets) from now on, until `ProbeEnd`. More failures than
-    /// `max_failures` end the rollout; `None`: they are only reported.
-    ProbeBegin {
-        url: String,
-        /// Requests a second.
-        rate: u32,
-        max_failures: Option<u32>,
-    },
+    /// Requests are sent from now on, until `ProbeEnd`.
+    ProbeBegin(ProbeBegin),
     /// One of the first requests that failed, with the failures so far.
     ProbeFailure {
         error: String,
@@ -272,17 +307,12 @@ pub enum Event {
         #[serde(rename = "seconds", serialize_with = "seconds")]
         time: Duration,
     },
-    ProbeEnd {
-        url: String,
-        requests: u64,
-        failures: u64,
-        #[serde(rename = "slowest_seconds", serialize_with = "seconds")]
-        slowest: Duration,
-        stages: Vec<ProbeStage>,
-        /// For pictures; ten a second are too many for a line of JSON.
-        #[serde(skip)]
-        buckets: Vec<ProbeBucket>,
+    /// A proxy was told to read its configuration again, as it had looked up the service's name when it started.
+    Reloaded {
+        service: String,
+        proxy: ContainerRef,
     },
+    ProbeEnd(ProbeEnd),
     /// A lifecycle hook (`pre_start`, `post_start`, `pre_stop`) begins; it may take minutes.
     HookBegin {
         service: String,
@@ -300,33 +330,86 @@ pub enum Event {
         service: Option<String>,
         message: String,
     },
-    /// The new version failed. `undo`: the way back begins; otherwise `failure_action` says to leave it so.
-    Refused {
+    /// The new version failed. `rollback`: it begins now; otherwise the settings say to leave it so.
+    Failed {
         service: String,
         failure: Failure,
-        undo: bool,
+        rollback: bool,
     },
-    ServiceEnd {
-        service: String,
-        outcome: Outcome,
-        /// Which containers serve now; `None` when it could not be found out.
-        serving: Option<Vec<ContainerRef>>,
-        #[serde(rename = "seconds", serialize_with = "seconds")]
-        took: Duration,
-    },
+    ServiceEnd(ServiceEnd),
     /// First (1) or second (2) Ctrl-C, SIGTERM, SIGHUP or closed plugin socket.
     Interrupt {
         count: u8,
     },
-    /// Last event of every run. `message` is one sentence: what happened and what serves now;
-    /// `hint` the next command, if there is one.
-    End {
-        exit_code: u8,
-        message: String,
-        hint: Option<String>,
-        #[serde(rename = "seconds", serialize_with = "seconds")]
-        took: Duration,
-    },
+    /// Last event of every run.
+    End(End),
+}
+
+/// Where the probe sends its requests to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbeBegin {
+    /// Without its secrets.
+    pub url: String,
+    /// Requests a second.
+    pub rate: u32,
+    /// More failures end the rollout; `None`: they are only reported.
+    pub max_failures: Option<u32>,
+}
+
+/// All that the probe saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ProbeEnd {
+    pub url: String,
+    pub requests: u64,
+    pub failures: u64,
+    #[serde(rename = "slowest_seconds", serialize_with = "seconds")]
+    pub slowest: Duration,
+    pub stages: Vec<ProbeStage>,
+    /// For pictures; ten a second are too many for a line of JSON.
+    #[serde(skip)]
+    pub buckets: Vec<ProbeBucket>,
+}
+
+/// How a service's part ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServiceEnd {
+    pub service: String,
+    pub outcome: Outcome,
+    /// Which containers serve now; `None` when it could not be found out.
+    pub serving: Option<Vec<ContainerRef>>,
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub took: Duration,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct End {
+    pub exit_code: u8,
+    /// One sentence: what happened and what serves now.
+    pub message: String,
+    /// The next command, if there is one.
+    pub hint: Option<String>,
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub took: Duration,
+}
+
+impl Event {
+    /// The service whose part of the run it belongs to. A warning about a service is not a part of it.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Event::ServiceBegin { service, .. }
+            | Event::Batch { service, .. }
+            | Event::Container { service, .. }
+            | Event::Settling { service, .. }
+            | Event::Observing { service, .. }
+            | Event::Reloaded { service, .. }
+            | Event::HookBegin { service, .. }
+            | Event::Hook { service, .. }
+            | Event::Failed { service, .. }
+            | Event::ServiceEnd(ServiceEnd { service, .. }) => Some(service),
+            _ => None,
+        }
+    }
 }
 
 fn seconds<S: serde::Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {

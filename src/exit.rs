@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    docker::{CallError, Explained},
-    mask::mask,
+    engine::{CallError, Explained},
+    text::mask::mask,
 };
 
 /// The exit codes of every command. Documented and stable.
@@ -19,8 +19,8 @@ pub enum Exit {
     Refused = 2,
     /// The new version failed; the old one serves.
     Failed = 3,
-    /// The undo failed too: look at it.
-    UndoFailed = 4,
+    /// The rollback failed too: look at it.
+    RollbackFailed = 4,
     /// Another run holds the lock.
     Locked = 5,
     /// Interrupted; the message says what serves.
@@ -33,14 +33,14 @@ pub const CODES: &[(Exit, &str)] = &[
     (Exit::Error, "usage, file or engine error; nothing was touched"),
     (Exit::Refused, "refused by the plan; nothing was touched"),
     (Exit::Failed, "the new version failed; the old one serves"),
-    (Exit::UndoFailed, "the way back failed too: look at it"),
+    (Exit::RollbackFailed, "the rollback failed too: look at it"),
     (Exit::Locked, "another run holds the project's lock"),
     (Exit::Interrupted, "interrupted; the last lines say what serves"),
 ];
 
-/// The codes of commands that only tell something.
-pub const TELLING_CODES: &[(Exit, &str)] =
-    &[(Exit::Done, "told, whatever it is"), (Exit::Error, "usage, file or engine error")];
+/// The codes of commands that only show something.
+pub const SHOWING_CODES: &[(Exit, &str)] =
+    &[(Exit::Done, "shown, whatever the status"), (Exit::Error, "usage, file or engine error")];
 
 /// The codes of `docker zdd doctor`.
 pub const DOCTOR_CODES: &[(Exit, &str)] = &[
@@ -68,11 +68,20 @@ impl Stop {
         Stop { exit, message: mask(&message.into()), hint: None }
     }
 
+    /// Of what was typed, the files, the machine or the engine.
+    pub fn error(message: impl Into<String>) -> Stop {
+        Stop::new(Exit::Error, message)
+    }
+
+    pub fn interrupted() -> Stop {
+        Stop::new(Exit::Interrupted, "interrupted; nothing was touched")
+    }
+
     /// A call that failed when something had been done already: `done` says what.
     pub fn after(error: CallError, done: &str) -> Stop {
         match error.is_interrupted() {
             true => Stop::new(Exit::Interrupted, format!("interrupted; {done}")),
-            false => Stop::new(Exit::Error, format!("{}; {done}", Explained::call(&error))),
+            false => Stop::error(format!("{}; {done}", Explained::call(&error))),
         }
     }
 
@@ -92,7 +101,7 @@ impl fmt::Display for Stop {
 impl From<CallError> for Stop {
     fn from(error: CallError) -> Stop {
         if error.is_interrupted() {
-            return Stop::new(Exit::Interrupted, "interrupted; nothing was touched");
+            return Stop::interrupted();
         }
         Explained::call(&error).into()
     }
@@ -103,7 +112,7 @@ impl From<anyhow::Error> for Stop {
     fn from(error: anyhow::Error) -> Stop {
         match error.downcast::<CallError>() {
             Ok(error) => error.into(),
-            Err(error) => Stop::new(Exit::Error, format!("{error:#}")),
+            Err(error) => Stop::error(format!("{error:#}")),
         }
     }
 }

@@ -59,7 +59,7 @@ impl Interrupt {
                 let before = shared.urgency();
                 match signal {
                     SIGHUP => shared.hung_up.store(true, Ordering::SeqCst),
-                    _ => drop(shared.signals.fetch_add(1, Ordering::SeqCst)),
+                    _ => shared.interrupt(),
                 }
                 shared.tell(before, &*tell);
             }
@@ -71,10 +71,15 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// As one signal does.
+    pub fn interrupt(&self) {
+        self.signals.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub fn urgency(&self) -> Urgency {
         let signals = self.signals.load(Ordering::SeqCst);
-        let told = self.socket_closed.load(Ordering::SeqCst) || self.hung_up.load(Ordering::SeqCst);
-        match signals.max(told.into()) {
+        let asked = self.socket_closed.load(Ordering::SeqCst) || self.hung_up.load(Ordering::SeqCst);
+        match signals.max(asked.into()) {
             0 => Urgency::None,
             1 => Urgency::Once,
             _ => Urgency::Twice,

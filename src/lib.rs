@@ -1,79 +1,39 @@
 //! `docker zdd`: updates Docker Compose services without losing a request.
 //!
-//! The way through: command line (`plugin`, `cli`) → `command` → what is wanted (`model`) → what is there
-//! (`observed`) → what will be done (`plan`, pure) → doing it (`rollout`) → telling of it (`event`, `report`).
+//! The way through: command line (`plugin`, `cli`) → `app`, the commands → what is wanted (`project`) → what is there
+//! and what will be done (`platform`, which makes a `plan`) → doing it (`execute`) → what it looks like (`event`,
+//! `story`, `report`). Beside it: how containers come into the traffic and leave it (`proxy`), what is kept on the
+//! engine (`keep`), what the user should know (`advice`). Everything stands on `engine`, the only room that starts
+//! processes.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
+
+pub mod advice;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the edge")]
+mod app;
 pub mod cli;
-pub mod clock;
-mod command;
-pub mod docker;
-pub mod doctor;
-pub mod duration;
+pub mod engine;
 pub mod event;
+pub mod execute;
 pub mod exit;
-pub mod haproxy;
-pub mod health;
-pub mod history;
-mod interrupt;
-pub mod lock;
-pub mod mask;
-pub mod model;
-pub mod observed;
-pub mod place;
+#[allow(clippy::disallowed_methods, reason = "a thread keeps the helpers alive")]
+pub mod helper;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it listens to signals")]
+pub mod interrupt;
+pub mod keep;
 pub mod plan;
+pub mod platform;
 pub mod plugin;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it sends requests by the clock")]
 mod probe;
-mod report;
-mod rollout;
+pub mod project;
+pub mod proxy;
+pub mod report;
+pub mod stage;
 pub mod status;
-mod wake;
-mod yaml;
+mod story;
+pub mod text;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it waits")]
+pub mod wait;
 
-use std::{
-    ffi::OsString,
-    fs,
-    io::{Write, stderr, stdout},
-    path::Path,
-};
-
-use plugin::Kind;
-
-/// Runs the program with the process's arguments and returns the exit code.
-pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
-    let invocation = match plugin::split(argv) {
-        Ok(invocation) => invocation,
-        Err(error) => {
-            command::say(&mut stderr(), &format!("{error}\n"));
-            return exit::Exit::Error.code();
-        }
-    };
-    match invocation.kind {
-        Kind::Metadata => print(&plugin::metadata()),
-        Kind::Version => print(&format!("{}\n", cli::VersionArgs::default().text())),
-        Kind::Hooks => 0,
-        Kind::Complete(words) => print(&command::complete(&invocation.docker_globals, &words)),
-        Kind::Help(words) => command::show(&cli::help(&words)),
-        Kind::Man(folder) => write_man_pages(folder.as_ref()),
-        Kind::Run => command::run(invocation.docker_globals, invocation.rest),
-    }
-}
-
-fn print(text: &str) -> u8 {
-    let mut out: Box<dyn Write> = Box::new(stdout());
-    command::say(&mut *out, text);
-    exit::Exit::Done.code()
-}
-
-fn write_man_pages(folder: &Path) -> u8 {
-    let write = |(name, page): (String, String)| fs::write(folder.join(name), page);
-    match fs::create_dir_all(folder).and_then(|()| cli::man::pages().into_iter().try_for_each(write)) {
-        Ok(()) => exit::Exit::Done.code(),
-        Err(error) => {
-            command::say(
-                &mut stderr(),
-                &format!("cannot write man pages to {}: {error}\n", folder.display()),
-            );
-            exit::Exit::Error.code()
-        }
-    }
-}
+pub use app::run;

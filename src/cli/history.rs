@@ -1,8 +1,8 @@
 //! The commands about revisions.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{LockArgs, Pace, Planning, PullPolicy, Watching};
+use super::{LockArgs, Pace, Planning, PullPolicy, TableFormat, Watching};
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct HistoryArgs {
@@ -11,20 +11,12 @@ pub struct HistoryArgs {
     pub services: Vec<String>,
     /// Format the output. Values: [table | json] (default: table)
     #[arg(long, value_enum, default_value_t)]
-    pub format: HistoryFormat,
-    /// Remove the whole history of the project from the engine, without a question
+    pub format: TableFormat,
+    /// Remove the whole history of the project from the engine, without asking
     #[arg(long, conflicts_with_all = ["services", "format"])]
     pub forget: bool,
     #[command(flatten)]
     pub lock: LockArgs,
-}
-
-/// How `history` is printed.
-#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HistoryFormat {
-    #[default]
-    Table,
-    Json,
 }
 
 #[derive(Args, Clone, Debug, Default)]
@@ -36,7 +28,7 @@ pub struct DiffArgs {
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct RollbackArgs {
-    /// Services to take back, all when none is named
+    /// Services to roll back, all when none is named
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     #[command(flatten)]

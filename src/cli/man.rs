@@ -18,7 +18,7 @@ pub fn pages() -> Vec<(String, String)> {
     for sub in subs {
         let codes = match sub.get_name() {
             "doctor" => exit::DOCTOR_CODES,
-            "status" | "version" => exit::TELLING_CODES,
+            "status" | "version" => exit::SHOWING_CODES,
             _ => exit::CODES,
         };
         pages.push(page(page_name(sub.get_name()), sub, codes, &["docker-zdd".to_owned()]));

@@ -1,11 +1,14 @@
-//! How a rollout goes, whatever it deploys.
+//! How a rollout goes.
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
-use super::{FailureAction, Order};
-use crate::duration;
+use crate::{
+    project::{FailureAction, Order},
+    text::duration,
+};
 
 /// The flags of every command that replaces containers. A duration or number that is `None` was not given: then the
 /// Compose file decides.
@@ -42,6 +45,28 @@ pub struct Pace {
     /// healthcheck may take)
     #[arg(long, value_parser = duration::parse_seconds_or_duration)]
     pub wait_timeout: Option<Duration>,
+}
+
+impl Pace {
+    /// Those that were given and stand for a key of `x-zdd`, as the file would have them.
+    pub fn settings(&self) -> Vec<(&'static str, Value)> {
+        let time = |time: Option<Duration>| time.map(|time| json!(format!("{}ns", time.as_nanos())));
+        let flags = [
+            ("delay", time(self.delay)),
+            ("drain_timeout", time(self.drain_timeout)),
+            ("failure_action", self.failure_action.and_then(word)),
+            ("monitor", time(self.monitor)),
+            ("order", self.order.and_then(word)),
+            ("parallelism", self.parallelism.map(Value::from)),
+            ("settle", time(self.settle)),
+            ("wait_timeout", time(self.wait_timeout)),
+        ];
+        flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+}
+
+fn word(value: impl ValueEnum) -> Option<Value> {
+    Some(json!(value.to_possible_value()?.get_name()))
 }
 
 /// What to do about a lock that another run holds.

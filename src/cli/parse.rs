@@ -9,8 +9,8 @@ use clap::{Arg, ArgAction, FromArgMatches};
 
 use super::Cli;
 use super::help::{command, render};
-use crate::mask::mask;
 use crate::plugin;
+use crate::text::mask::mask;
 
 const INCOMPATIBLE: &str = "--build and --no-build are incompatible\n";
 

@@ -1,15 +1,15 @@
-//! The flags by which a rollout is watched and told of; every command that rolls takes them.
+//! The flags by which a rollout is watched and reported; every command that rolls takes them.
 
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
 use crate::{
-    duration,
-    model::{
+    project::{
         ProbeLayer,
         probe::{self, Expect, Url},
     },
+    text::duration,
 };
 
 #[derive(Args, Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub struct Watching {
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct ProbeArgs {
-    /// Send no requests, whatever the Compose file says
+    /// Send no requests, even if the Compose file says so
     #[arg(long)]
     pub no_probe: bool,
     /// Send requests to this address during the rollout and report what fails
@@ -35,7 +35,7 @@ pub struct ProbeArgs {
     /// Which status codes are good, like "200" or "2xx,404" (default: 200-399)
     #[arg(long)]
     pub probe_expect: Option<Expect>,
-    /// More failed requests than this end the rollout and undo it (default: they are only reported)
+    /// More failed requests than this end the rollout and roll it back (default: they are only reported)
     #[arg(long)]
     pub probe_max_failures: Option<u32>,
     /// Requests a second (default: 20)

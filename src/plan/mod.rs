@@ -1,41 +1,19 @@
-//! From what is wanted and what is there to what will be done. Pure: no process, no clock, no environment.
-//!
-//! A plan is data. Its text is what `docker zdd plan` prints, what the tests compare, and exactly what
-//! `rollout` carries out.
+//! What will be done: data that the planner of a platform makes, that is printed, and that is carried out as it is.
 
-mod drain;
-mod order;
-mod program;
-mod service;
-mod situation;
-mod steps;
 mod text;
-mod traefik;
-mod unhealthy;
 
-pub use drain::Means;
-pub use text::Verbose;
+use std::{collections::BTreeSet, sync::Arc};
 
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{Serialize, Serializer};
 
-use serde::Serialize;
-
+pub use self::text::Verbose;
 use crate::{
-    event::{ContainerRef, PlannedService, Verdict},
-    model::{Hazard, Model, Service, Settings},
-    observed::{Container, State},
+    engine::Replica,
+    event::{PlannedService, Verdict},
+    helper::Presence,
+    project::{Service, Settings},
+    proxy::Way,
 };
-
-/// What is there, read once.
-#[derive(Clone, Debug, Default)]
-pub struct Observed {
-    pub containers: Vec<Container>,
-    /// Service → ID of the local image that counts as its own; absent when there is none.
-    pub images: BTreeMap<String, String>,
-    /// Service → names of its containers that Compose itself would replace or remove. Only for services whose hash
-    /// cannot be compared, because the label carries another one than `config --hash` prints.
-    pub outdated: BTreeMap<String, BTreeSet<String>>,
-}
 
 /// What the user asked for beyond the files.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +24,8 @@ pub struct Request {
     /// Treat every container as changed.
     pub force: bool,
     pub allow_downtime: bool,
+    /// Jobs that are not named do not run: a rollback must not run what prepares for the version that it leaves.
+    pub spares_jobs: bool,
     pub remove_orphans: bool,
     /// Services whose image will be built or pulled before the plan is carried out (dry run only).
     pub pending_images: BTreeSet<String>,
@@ -59,8 +39,9 @@ pub struct Plan {
     /// Each behind those that must be done before it.
     pub services: Vec<ServicePlan>,
     /// Containers of services that no file names any more; removed only on request.
-    pub orphans: Vec<ContainerRef>,
+    pub orphans: Vec<Replica>,
     pub remove_orphans: bool,
+    pub helper: Presence,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,13 +59,39 @@ pub struct ServicePlan {
     pub notes: Vec<String>,
     /// Services of this plan that must be done before this one begins.
     pub after: Vec<String>,
-    pub steps: Vec<Step>,
-    /// It runs to its end instead of serving.
-    pub one_shot: bool,
-    /// How old containers leave the proxy.
-    pub means: Means,
-    #[serde(serialize_with = "settings_with_sources")]
-    pub settings: Settings,
+    pub operations: Vec<Operation>,
+    /// How old containers leave the traffic, one way after the other.
+    pub ways: Vec<Way>,
+    /// Its containers before anything is touched.
+    #[serde(skip)]
+    pub before: Vec<Replica>,
+    /// What is wanted of it.
+    #[serde(flatten, serialize_with = "in_brief")]
+    pub wanted: Arc<Service>,
+}
+
+fn in_brief<S: Serializer>(wanted: &Arc<Service>, s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Brief<'a> {
+        job: bool,
+        settings: &'a Settings,
+    }
+    Brief { job: wanted.is_job(), settings: &wanted.settings }.serialize(s)
+}
+
+/// What becomes of a service when it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prospect {
+    /// New containers beside the old ones.
+    Rolls,
+    /// One after the other, and connections wait meanwhile.
+    Held,
+    /// With a downtime, or for what keeps data: only when the user agrees.
+    NeedsConsent,
+    Refused,
+    /// It runs to its end, or is not run by containers at all.
+    Aside,
 }
 
 /// One reason to refuse, with the key of the service it comes from.
@@ -104,208 +111,171 @@ pub enum Start {
     /// `up --no-start`, then `docker start` of the new IDs: because `up -d` would also start every stopped
     /// container of the service (Compose 5.6.1), and there are such.
     CreateThenStart,
+    /// `docker start` of those that this batch has created before.
+    Created,
 }
 
-/// One step of a service's rollout. `batch` counts from 1.
+/// Who gets the connections of a container that leaves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "step", rename_all = "snake_case")]
-pub enum Step {
-    /// Removes stopped leftovers before anything is started. No undo: they serve nobody.
+#[serde(rename_all = "snake_case")]
+pub enum Heir {
+    /// The new container with this number, counted from 1 in the order in which this rollout starts them.
+    New(u32),
+    Kept(Replica),
+}
+
+/// One thing to do. What it did is undone in reverse order, from the end of what was done to the beginning of its
+/// batch or of the whole.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Operation {
+    /// Counts from 1; 0 for what stands before and behind all batches.
+    pub batch: u32,
+    #[serde(flatten)]
+    pub what: What,
+    /// Why, in a few words.
+    pub cause: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "operation", rename_all = "snake_case")]
+pub enum What {
+    /// Removes stopped leftovers before anything is started. Not undone: they serve nobody.
     Clear {
-        containers: Vec<ContainerRef>,
+        containers: Vec<Replica>,
     },
     /// Runs the `pre_start` hooks once, from the new image.
     PreStart,
+    /// Waits between two batches.
     Delay {
         seconds: f64,
     },
     /// `scale` counts every container of the service, running or not, and the new ones.
     Start {
-        batch: u32,
         count: u32,
         scale: u32,
         how: Start,
     },
+    /// The new ones are made, and not started yet: as long as the old ones run they cannot.
+    Create {
+        count: u32,
+        scale: u32,
+    },
+    /// Connections to these go on to them by way of a helper, where they can wait from the stop on.
+    Hold {
+        containers: Vec<Replica>,
+    },
+    /// Those who wait are served by the batch's new containers.
+    Release,
     /// Watches the batch's new containers, and the `also` that were already there.
     Gate {
-        batch: u32,
-        also: Vec<ContainerRef>,
+        also: Vec<Replica>,
     },
+    /// Gives the proxy time to pick the new ones up.
     Settle {
         seconds: f64,
     },
+    /// One after the other, each of these gets the connections of one that leaves; none where nothing else serves.
     Drain {
-        batch: u32,
-        containers: Vec<ContainerRef>,
+        containers: Vec<Replica>,
+        heirs: Vec<Heir>,
     },
-    /// Stops, does not remove: an undo starts them again.
+    /// Stops, does not remove.
     Stop {
-        batch: u32,
-        containers: Vec<ContainerRef>,
+        containers: Vec<Replica>,
     },
     Remove {
-        containers: Vec<ContainerRef>,
+        containers: Vec<Replica>,
     },
     /// `up -d` of a service of which nothing runs: Compose starts, recreates or removes what is stopped.
     Revive {
-        down: Vec<ContainerRef>,
+        down: Vec<Replica>,
         force: bool,
     },
     /// Waits until jobs of an older version have ended, however they end.
     Await {
-        containers: Vec<ContainerRef>,
+        containers: Vec<Replica>,
     },
     /// `up -d` without `--no-recreate`: Compose stops the old before it starts the new.
     Recreate {
-        old: Vec<ContainerRef>,
+        old: Vec<Replica>,
+        /// What runs now can be deployed again.
+        way_back: bool,
     },
-}
-
-/// Each key with its value and source, as `plan --verbose` shows them.
-fn settings_with_sources<S: serde::Serializer>(settings: &Settings, s: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Setting {
-        value: String,
-        source: String,
-    }
-    s.collect_map(
-        settings
-            .explained()
-            .into_iter()
-            .map(|(key, value, source)| (key, Setting { value, source: source.to_string() })),
-    )
 }
 
 impl Plan {
     pub fn changes(&self) -> bool {
-        self.services.iter().any(|service| !service.steps.is_empty())
+        self.services.iter().any(|service| !service.operations.is_empty())
             || (self.remove_orphans && !self.orphans.is_empty())
+    }
+
+    /// Whether connections are handed over.
+    pub fn hands_over(&self) -> bool {
+        self.services
+            .iter()
+            .any(|plan| !plan.operations.is_empty() && plan.ways.iter().any(|way| way.uses_helper()))
     }
 
     pub fn refused(&self) -> bool {
         self.services.iter().any(|service| !service.refusals.is_empty())
     }
 
+    /// The plan in brief, with what serves as long as nothing is touched.
     pub fn overview(&self) -> Vec<PlannedService> {
         let one = |plan: &ServicePlan| PlannedService {
             service: plan.service.clone(),
             verdict: plan.verdict,
             reason: plan.reason.clone(),
             replicas: plan.replicas,
+            serving: plan.before.iter().filter(|c| c.serves()).map(|c| c.reference()).collect(),
         };
         self.services.iter().map(one).collect()
     }
 }
 
 impl ServicePlan {
+    pub fn settings(&self) -> &Settings {
+        &self.wanted.settings
+    }
+
     pub fn batches(&self) -> u32 {
-        self.steps.iter().filter(|step| matches!(step, Step::Start { .. })).count() as u32
-    }
-}
-
-/// Plans the whole request.
-///
-/// Named services are brought up to date; what they depend on is only started where nothing of it runs, as
-/// nobody asked for its update. Without names every service of the model is brought up to date.
-pub fn plan(model: &Model, observed: &Observed, request: &Request) -> Plan {
-    let scope = Scope::of(model, request);
-    // Nobody asked for a change of what is only depended on; a job among them has run.
-    let unforced = Request { force: false, ..request.clone() };
-    let mut services = Vec::new();
-    for name in model.dependency_order().iter().filter(|name| scope.all.contains(*name)) {
-        let service = &model.services[name];
-        let mine: Vec<_> = observed.containers.iter().filter(|c| c.service == *name).collect();
-        let asked = scope.asked.contains(name);
-        let request = if asked { request } else { &unforced };
-        let situation = situation::Situation::new(service, &mine, observed, request);
-        let mut plan = match asked {
-            true => service::plan(service, &situation, request),
-            false => service::plan_dependency(service, &situation, request),
-        };
-        plan.notes.extend(service::anonymous_volume_note(&mine, &plan.steps));
-        let (means, note) = drain::choose(name, &service.settings.drain, observed);
-        if plan.steps.iter().any(|step| matches!(step, Step::Drain { .. })) {
-            plan.notes.extend(note);
-        }
-        plan.notes.extend(left_behind(service, &plan, &scope, observed));
-        plan.means = means;
-        plan.asked = scope.asked.contains(name);
-        let notes = drain::notes(service, &plan, observed);
-        plan.notes.extend(notes);
-        plan.after = service
-            .depends_on
+        self.operations
             .iter()
-            .map(|d| d.service.clone())
-            .filter(|d| scope.all.contains(d) && model.services.contains_key(d))
-            .collect();
-        services.push(plan);
+            .filter(|op| matches!(op.what, What::Start { .. } | What::Recreate { .. }))
+            .count() as u32
     }
-    Plan {
-        project: model.project.clone(),
-        services: order::after_proxies(model, observed, services),
-        orphans: orphans(model, observed, request),
-        remove_orphans: request.remove_orphans,
+
+    /// The containers that are stopped in this batch.
+    pub fn stopped_in(&self, batch: u32) -> usize {
+        let stopped = |op: &Operation| match &op.what {
+            What::Stop { containers } if op.batch == batch => containers.len(),
+            _ => 0,
+        };
+        self.operations.iter().map(stopped).sum()
     }
-}
 
-/// Services that live in containers of this one, and would stay with the old ones because nobody named them.
-fn left_behind(service: &Service, plan: &ServicePlan, scope: &Scope, observed: &Observed) -> Vec<String> {
-    let replaces = |step: &Step| matches!(step, Step::Recreate { .. } | Step::Stop { .. });
-    let runs =
-        |name: &String| observed.containers.iter().any(|c| c.service == *name && c.state == State::Running);
-    let sharers = service.hazards.iter().filter_map(|hazard| match hazard {
-        Hazard::NamespaceSharedBy { service, key } => Some((service, key)),
-        _ => None,
-    });
-    let left = sharers.filter(|(name, _)| !scope.all.contains(*name) && runs(name));
-    let note = |(name, key): (&String, &&str)| {
-        format!(
-            "\"{name}\" lives in its container ({key}) and is not named: it would stay with the old one; name it too"
-        )
-    };
-    if plan.steps.iter().any(replaces) { left.map(note).collect() } else { vec![] }
-}
-
-struct Scope {
-    asked: BTreeSet<String>,
-    all: BTreeSet<String>,
-}
-
-impl Scope {
-    fn of(model: &Model, request: &Request) -> Scope {
-        if request.services.is_empty() {
-            let all: BTreeSet<_> = model.services.keys().cloned().collect();
-            return Scope { asked: all.clone(), all };
-        }
-        let asked = request.services.iter().cloned().collect();
-        Scope { asked, all: reach(model, &request.services, request.no_deps).into_iter().collect() }
+    /// The containers that leave the traffic.
+    pub fn leaving(&self) -> impl Iterator<Item = &Replica> {
+        let drained = self.operations.iter().filter_map(|op| match &op.what {
+            What::Drain { containers, .. } => Some(containers),
+            _ => None,
+        });
+        drained.flatten()
     }
-}
 
-/// In what the running containers of a service differ from what is wanted: `image`, `configuration`.
-pub fn differences(service: &Service, mine: &[&Container], observed: &Observed) -> Vec<&'static str> {
-    situation::Situation::new(service, mine, observed, &Request::default()).differences
-}
-
-/// The named services and, unless `no_deps`, all that they depend on. A dependency that is not required may be in
-/// no enabled profile; it is left out.
-pub fn reach(model: &Model, named: &[String], no_deps: bool) -> Vec<String> {
-    let mut names = named.to_vec();
-    let mut next = 0;
-    while next < names.len() && !no_deps {
-        let service = model.services.get(&names[next]);
-        for dependency in service.iter().flat_map(|service| &service.depends_on) {
-            let known = model.services.contains_key(&dependency.service);
-            if known && !names.contains(&dependency.service) {
-                names.push(dependency.service.clone());
-            }
-        }
-        next += 1;
+    /// Whether an interruption comes too late for the operation at this place: its batch only has to stop what has left
+    /// the traffic, and on is the quicker way.
+    pub fn is_committed(&self, at: usize) -> bool {
+        let batch = |op: &&Operation| op.batch == self.operations[at].batch;
+        let mut rest = self.operations[at..].iter().take_while(batch);
+        rest.all(|op| matches!(op.what, What::Stop { .. } | What::Remove { .. } | What::Release))
     }
-    names
-}
 
-fn orphans(model: &Model, observed: &Observed, request: &Request) -> Vec<ContainerRef> {
-    let known = |name: &String| model.services.contains_key(name) || request.dormant.contains(name);
-    observed.containers.iter().filter(|c| !known(&c.service)).map(Container::reference).collect()
+    /// Nothing of it may be done.
+    pub fn block(&mut self, refusal: Refusal) {
+        self.verdict = Verdict::Blocked;
+        self.reason = "cannot be done as written".to_owned();
+        self.operations.clear();
+        self.refusals.push(refusal);
+    }
 }

@@ -1,37 +1,28 @@
 //! A plan in words.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use super::{Means, Plan, Refusal, ServicePlan, Start, Step, service::count};
-use crate::{duration, event::ContainerRef};
+use super::{Operation, Plan, Refusal, ServicePlan, Start, What};
+use crate::{
+    engine::Replica,
+    text::{self, count, duration},
+};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Project {}", self.project)?;
-        let width = self.services.iter().map(|s| s.service.len()).max().unwrap_or(0);
-        for service in &self.services {
-            write_service(f, service, width)?;
-        }
-        if !self.orphans.is_empty() {
-            let names = names(&self.orphans);
-            match self.remove_orphans {
-                true => writeln!(f, "  remove orphans: {names}")?,
-                false => writeln!(f, "  orphans, left as they are: {names} (--remove-orphans removes them)")?,
-            }
-        }
-        Ok(())
+        write_plan(f, self, false)
     }
 }
 
-/// The plan with every setting and its source below each service that changes.
+/// The plan with the cause of every operation, and with every setting and its source for each service that changes.
 pub struct Verbose<'a>(pub &'a Plan);
 
 impl fmt::Display for Verbose<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        for service in self.0.services.iter().filter(|service| !service.steps.is_empty()) {
+        write_plan(f, self.0, true)?;
+        for service in self.0.services.iter().filter(|service| !service.operations.is_empty()) {
             writeln!(f, "Settings of {}", service.service)?;
-            for (key, value, source) in service.settings.explained() {
+            for (key, value, source) in service.settings().explained() {
                 writeln!(f, "  {key:17}  {value:20}  {source}")?;
             }
         }
@@ -39,11 +30,28 @@ impl fmt::Display for Verbose<'_> {
     }
 }
 
-fn write_service(f: &mut fmt::Formatter<'_>, plan: &ServicePlan, width: usize) -> fmt::Result {
+fn write_plan(f: &mut fmt::Formatter<'_>, plan: &Plan, verbose: bool) -> fmt::Result {
+    writeln!(f, "Project {}", plan.project)?;
+    let width = plan.services.iter().map(|s| s.service.len()).max().unwrap_or(0);
+    for service in &plan.services {
+        write_service(f, service, width, verbose)?;
+    }
+    if !plan.orphans.is_empty() {
+        let names = names(&plan.orphans);
+        match plan.remove_orphans {
+            true => writeln!(f, "  remove orphans: {names}")?,
+            false => writeln!(f, "  orphans, left as they are: {names} (--remove-orphans removes them)")?,
+        }
+    }
+    Ok(())
+}
+
+fn write_service(f: &mut fmt::Formatter<'_>, plan: &ServicePlan, width: usize, verbose: bool) -> fmt::Result {
     writeln!(f, "  {:width$}  {:9}  {}", plan.service, plan.verdict.word(), plan.reason)?;
     let indent = " ".repeat(width + 4);
-    for (number, step) in plan.steps.iter().enumerate() {
-        writeln!(f, "{indent}{:>3}. {}", number + 1, Described { step, plan })?;
+    for (number, operation) in plan.operations.iter().enumerate() {
+        write!(f, "{indent}{:>3}. {}", number + 1, describe(operation, plan))?;
+        writeln!(f, "{}", if verbose { format!(" [{}]", operation.cause) } else { String::new() })?;
     }
     for refusal in &plan.refusals {
         writeln!(f, "{indent}refused: {refusal}")?;
@@ -63,79 +71,68 @@ impl fmt::Display for Refusal {
     }
 }
 
-struct Described<'a> {
-    step: &'a Step,
-    plan: &'a ServicePlan,
-}
-
-impl fmt::Display for Described<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.step {
-            Step::Clear { containers } => write!(f, "remove stopped {}", names(containers)),
-            Step::PreStart => {
-                f.write_str("run pre_start hooks once, from the new image (undo: none, nothing was touched)")
-            }
-            Step::Delay { seconds } => write!(f, "wait {}", time(*seconds)),
-            Step::Start { count: n, scale, how, .. } => write_start(f, *n, *scale, *how),
-            Step::Gate { also, .. } => self.write_gate(f, also),
-            Step::Settle { seconds } => write!(f, "give the proxy {} to pick them up", time(*seconds)),
-            Step::Drain { containers, .. } => self.write_drain(f, containers),
-            Step::Stop { containers, .. } => write!(f, "stop {} (undo: start again)", names(containers)),
-            Step::Remove { containers } => write!(f, "remove {}", names(containers)),
-            Step::Await { containers } => write!(f, "wait until {} has ended", names(containers)),
-            Step::Revive { down, .. } => {
-                write!(f, "let Compose start {}, or what takes its place (undo: stop again)", names(down))
-            }
-            Step::Recreate { old } => {
-                write!(f, "let Compose stop {} and start the new version (no undo)", names(old))
-            }
+fn describe(operation: &Operation, plan: &ServicePlan) -> String {
+    match &operation.what {
+        What::Clear { containers } => format!("remove stopped {}", names(containers)),
+        What::PreStart => {
+            "run pre_start hooks once, from the new image (rollback: none, nothing was touched)".to_owned()
+        }
+        What::Delay { seconds } => format!("wait {}", time(*seconds)),
+        What::Create { count, scale } => {
+            let new = text::count(*count as usize, "new container");
+            format!("create {new} (scale {scale}; rollback: remove)")
+        }
+        What::Hold { containers } => {
+            format!("let new connections to {} wait from its stop on", names(containers))
+        }
+        What::Release => "let those who wait through to the new version".to_owned(),
+        What::Start { count, scale, how } => start(*count, *scale, *how),
+        What::Gate { also } => gate(plan, also),
+        What::Settle { seconds } => format!("wait {} for the proxy to pick them up", time(*seconds)),
+        What::Drain { containers, .. } => {
+            let ways: String = plan.ways.iter().map(ToString::to_string).collect();
+            format!("drain {}{ways}", names(containers))
+        }
+        What::Stop { containers } => format!("stop {} (rollback: start again)", names(containers)),
+        What::Remove { containers } => format!("remove {}", names(containers)),
+        What::Await { containers } => format!("wait until {} has ended", names(containers)),
+        What::Revive { down, .. } => {
+            format!("let Compose start {}, or what takes its place (rollback: stop again)", names(down))
+        }
+        What::Recreate { old, way_back } => {
+            let rollback = if *way_back { "rollback: deploy what runs now again" } else { "no rollback" };
+            format!("let Compose remove {} and start the new version ({rollback})", names(old))
         }
     }
 }
 
-impl Described<'_> {
-    fn write_drain(&self, f: &mut fmt::Formatter<'_>, containers: &[ContainerRef]) -> fmt::Result {
-        write!(f, "drain {}", names(containers))?;
-        match &self.plan.means {
-            Means::Nothing => {}
-            Means::Unhealthy => f.write_str(" until Docker calls it unhealthy")?,
-            Means::Haproxy { proxies, .. } => write!(f, " through HAProxy in {}", names(proxies))?,
-        }
-        let plus = self.plan.settings.drain.plus;
-        if plus.is_zero() { Ok(()) } else { write!(f, ", then {}", duration::show(plus)) }
-    }
-
-    fn write_gate(&self, f: &mut fmt::Formatter<'_>, also: &[ContainerRef]) -> fmt::Result {
-        let settings = &self.plan.settings;
-        match self.plan.one_shot {
-            true => f.write_str("wait until it ends with exit code 0")?,
-            false => {
-                let monitor = duration::show(settings.monitor);
-                write!(f, "wait until healthy, or running {monitor} without a healthcheck")?;
-            }
-        }
-        if let Some(limit) = settings.wait_timeout {
-            write!(f, ", at most {}", duration::show(limit))?;
-        }
-        match also {
-            [] => Ok(()),
-            also => write!(f, ", with {}", names(also)),
-        }
-    }
-}
-
-fn write_start(f: &mut fmt::Formatter<'_>, n: u32, scale: u32, how: Start) -> fmt::Result {
+fn start(n: u32, scale: u32, how: Start) -> String {
     let beside = match how {
+        Start::Created => return format!("start {} (rollback: remove)", count(n as usize, "new container")),
         Start::Up => "",
         Start::CreateThenStart => ", leaving the stopped ones stopped",
     };
-    write!(f, "start {} (scale {scale}{beside}; undo: remove)", count(n as usize, "new container"))
+    format!("start {} (scale {scale}{beside}; rollback: remove)", count(n as usize, "new container"))
 }
 
-fn names(containers: &[ContainerRef]) -> String {
-    containers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
+fn gate(plan: &ServicePlan, also: &[Replica]) -> String {
+    let settings = plan.settings();
+    let wait = match plan.wanted.is_job() {
+        true => "wait until it ends with exit code 0".to_owned(),
+        false => {
+            let monitor = duration::show(settings.monitor);
+            format!("wait until healthy, or running {monitor} without a healthcheck")
+        }
+    };
+    let limit = settings.wait_timeout.map(|limit| format!(", at most {}", duration::show(limit)));
+    let also = Some(also).filter(|also| !also.is_empty()).map(|also| format!(", with {}", names(also)));
+    format!("{wait}{}{}", limit.unwrap_or_default(), also.unwrap_or_default())
+}
+
+fn names(replicas: &[Replica]) -> String {
+    replicas.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn time(seconds: f64) -> String {
-    duration::show(std::time::Duration::from_secs_f64(seconds))
+    duration::show(Duration::from_secs_f64(seconds))
 }

@@ -11,7 +11,7 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-use crate::{duration, model::Probe};
+use crate::{project::Probe, text::duration};
 
 /// An answer longer than this is good when so much of it came.
 const LONGEST_BODY: u64 = 4 << 20;

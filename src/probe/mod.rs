@@ -8,7 +8,7 @@ mod tally;
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         mpsc::{TryRecvError, channel},
     },
     thread,
@@ -22,10 +22,10 @@ use self::{
 pub use tally::Counting;
 
 use crate::{
-    event::{Event, ProbeBucket, Sink, Stage},
-    interrupt::{Interrupt, Urgency},
-    model::Probe,
-    wake::Bell,
+    event::{Event, ProbeBegin, ProbeBucket, ProbeEnd, Sink, Stage},
+    project::Probe,
+    story::Story,
+    wait::{Alarm, Ended, Heed, Look, Waiter},
 };
 
 /// Requests before the first container is touched: enough to know whether it serves, over in half a second.
@@ -34,21 +34,6 @@ const BASELINE: u32 = 5;
 const SILENCE: u32 = 3;
 /// Requests that wait for their answer at once; a proxy that hangs must not be buried.
 const MOST_UNDER_WAY: f64 = 64.0;
-
-/// What the rollout looks at between two steps. The default never speaks.
-#[derive(Clone, Debug, Default)]
-pub struct Watch {
-    alarm: Arc<OnceLock<String>>,
-    /// How long the new version serves alone before the old containers are removed.
-    pub after: Duration,
-}
-
-impl Watch {
-    /// Why the rollout may not go on, once that is so.
-    pub fn alarm(&self) -> Option<&str> {
-        self.alarm.get().map(String::as_str)
-    }
-}
 
 /// Sends requests until it is finished.
 pub struct Prober {
@@ -59,18 +44,18 @@ struct Shared {
     client: Client,
     probe: Probe,
     /// When the run began.
-    clock: Instant,
+    began: Instant,
     state: Mutex<State>,
-    over: Condvar,
-    watch: Watch,
-    interrupt: Arc<Interrupt>,
-    bell: Arc<Bell>,
+    alarm: Alarm,
+    waiter: Waiter,
+    /// With a waker of their own, as the workers have no use for news of containers.
+    turns: Waiter,
     sink: Arc<dyn Sink>,
 }
 
 struct State {
     tally: Tally,
-    stage: Stage,
+    story: Story,
     /// When the first request of the workers was due.
     start: Instant,
     /// Number of the next request.
@@ -91,14 +76,13 @@ impl Prober {
     pub fn begin(
         probe: &Probe,
         counting: Counting,
-        clock: Instant,
-        interrupt: Arc<Interrupt>,
-        bell: Arc<Bell>,
+        began: Instant,
+        waiter: &Waiter,
         sink: Arc<dyn Sink>,
     ) -> Result<Option<Prober>, String> {
         let state = State {
             tally: Tally::new(counting, probe.max_failures),
-            stage: Stage::Before,
+            story: Story::default(),
             start: Instant::now(),
             next: 0,
             workers: 0,
@@ -108,16 +92,15 @@ impl Prober {
         let shared = Arc::new(Shared {
             client: Client::new(probe),
             probe: probe.clone(),
-            clock,
+            began,
             state: Mutex::new(state),
-            over: Condvar::new(),
-            watch: Watch { alarm: Arc::default(), after: probe.after },
-            interrupt,
-            bell,
+            alarm: Alarm::default(),
+            waiter: waiter.clone(),
+            turns: Waiter { waker: Arc::default(), ..waiter.clone() },
             sink,
         });
         let failure = shared.baseline();
-        if shared.interrupt.requested() {
+        if waiter.is_interrupted() {
             shared.close();
             return Ok(None);
         }
@@ -129,8 +112,14 @@ impl Prober {
         Ok(Some(Prober { shared }))
     }
 
-    pub fn watch(&self) -> Watch {
-        self.shared.watch.clone()
+    /// Raised when the rollout may not go on.
+    pub fn alarm(&self) -> Alarm {
+        self.shared.alarm.clone()
+    }
+
+    /// How long the new version serves alone before the old containers are removed.
+    pub fn watch_alone(&self) -> Duration {
+        self.shared.probe.after
     }
 
     /// Follows the rollout, so that every request is known by what happened around it.
@@ -138,23 +127,23 @@ impl Prober {
         Box::new(Follower(Arc::downgrade(&self.shared)))
     }
 
-    /// Waits for the answers that are under way, unless the user interrupts twice, and tells what was seen.
-    /// Ends, reports, and returns why the rollout should not have gone on, if so.
+    /// Waits for the answers that are under way, unless the user interrupts twice, reports what was
+    /// seen, and returns why the rollout should not have gone on, if so.
     pub fn finish(self) -> Option<String> {
         let shared = &self.shared;
         shared.stop();
         shared.await_workers();
         let tally = shared.close();
         let (requests, failures) = tally.totals();
-        shared.tell(&Event::ProbeEnd {
+        shared.emit(&Event::ProbeEnd(ProbeEnd {
             url: shared.probe.url.to_string(),
             requests,
             failures,
             slowest: tally.slowest(),
             stages: tally.stages(),
             buckets: tally.buckets(),
-        });
-        self.watch().alarm().map(str::to_owned)
+        }));
+        shared.alarm.reason().map(str::to_owned)
     }
 }
 
@@ -185,17 +174,17 @@ struct Worker(Arc<Shared>);
 impl Drop for Worker {
     fn drop(&mut self) {
         self.0.state().workers -= 1;
-        self.0.bell.ring();
+        self.0.waiter.waker.wake();
     }
 }
 
 struct Follower(Weak<Shared>);
 
 impl Sink for Follower {
-    fn on(&self, _at: Duration, event: &Event) {
+    fn on(&self, at: Duration, event: &Event) {
         let Some(shared) = self.0.upgrade() else { return };
         let mut state = shared.state();
-        state.stage = tally::stage_from(state.stage, event).unwrap_or(state.stage);
+        state.story.apply(at, event);
     }
 }
 
@@ -204,16 +193,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: &Event) {
-        self.sink.on(self.clock.elapsed(), event);
+    fn emit(&self, event: &Event) {
+        self.sink.on(self.began.elapsed(), event);
     }
 
     fn stop(&self) {
         self.state().over = true;
-        self.over.notify_all();
+        self.turns.waker.wake();
     }
 
-    /// What was seen so far. An answer that comes later is not even told of.
+    /// What was seen so far. An answer that comes later is not even reported.
     fn close(&self) -> Tally {
         let mut state = self.state();
         state.closed = true;
@@ -221,27 +210,25 @@ impl Shared {
     }
 
     fn await_workers(&self) {
-        loop {
-            let heard = self.bell.heard();
-            if self.state().workers == 0 || self.interrupt.urgency() == Urgency::Twice {
-                return;
-            }
-            self.bell.wait(heard, self.probe.timeout);
-        }
+        let look = || match self.state().workers {
+            0 => Ok::<_, ()>(Look::Done(())),
+            _ => Ok(Look::Again(self.probe.timeout)),
+        };
+        let _ = self.waiter.until(None, Heed::Urgent, look);
     }
 
     /// The first error, when nothing answered. An interrupt ends it.
     fn baseline(self: &Arc<Shared>) -> Option<String> {
-        self.tell(&Event::ProbeBegin {
+        self.emit(&Event::ProbeBegin(ProbeBegin {
             url: self.probe.url.to_string(),
             rate: self.probe.rate,
             max_failures: self.probe.max_failures,
-        });
+        }));
         let mut first = None;
         let mut answered = false;
         for number in 0..BASELINE {
             if number > 0 {
-                self.pause(self.interval().min(ProbeBucket::LENGTH));
+                drop(self.waiter.pause(self.interval().min(ProbeBucket::LENGTH), Heed::Interrupt));
             }
             match self.ask_unless_interrupted()? {
                 Ok(()) => answered = true,
@@ -254,37 +241,25 @@ impl Shared {
         None
     }
 
-    fn pause(&self, time: Duration) {
-        let end = Instant::now() + time;
-        loop {
-            let heard = self.bell.heard();
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.interrupt.requested() {
-                return;
-            }
-            self.bell.wait(heard, left);
-        }
-    }
-
     /// A request cannot be broken off, so it is left to a thread of its own, which ends when it does.
     fn ask_unless_interrupted(self: &Arc<Shared>) -> Option<Result<(), String>> {
-        if self.interrupt.requested() {
+        if self.waiter.is_interrupted() {
             return None;
         }
         let (answer, answered) = channel();
         let shared = self.clone();
         thread::spawn(move || {
             let _ = answer.send(shared.ask(Stage::Before));
-            shared.bell.ring();
+            shared.waiter.waker.wake();
         });
-        loop {
-            let heard = self.bell.heard();
-            match answered.try_recv() {
-                Ok(result) => return Some(result),
-                Err(TryRecvError::Empty) if !self.interrupt.requested() => {}
-                Err(_) => return None,
-            }
-            self.bell.wait(heard, self.probe.timeout);
+        let look = || match answered.try_recv() {
+            Ok(result) => Ok(Look::Done(result)),
+            Err(TryRecvError::Empty) => Ok(Look::Again(self.probe.timeout)),
+            Err(TryRecvError::Disconnected) => Err(()),
+        };
+        match self.waiter.until(None, Heed::Interrupt, look) {
+            Ok(Ended::Done(result)) => Some(result),
+            _ => None,
         }
     }
 
@@ -295,24 +270,34 @@ impl Shared {
     /// Sleeps until the next request is due. Requests are sent by the clock and not when the last one is answered:
     /// a server that hangs must not slow its own accuser. Turns that nobody was free for are left out.
     fn next_turn(&self) -> Option<Stage> {
+        let due = self.take_turn();
+        let look = || {
+            let state = self.state();
+            let left = due.saturating_duration_since(Instant::now());
+            Ok::<_, ()>(match (state.over, left.is_zero()) {
+                (true, _) => Look::Done(None),
+                (false, true) => Look::Done(Some(state.story.stage)),
+                (false, false) => Look::Again(left),
+            })
+        };
+        match self.turns.until(None, Heed::Urgent, look) {
+            Ok(Ended::Done(stage)) => stage,
+            _ => None,
+        }
+    }
+
+    /// When the next request is due.
+    fn take_turn(&self) -> Instant {
         let mut state = self.state();
         let missed = state.start.elapsed().as_nanos() / self.interval().as_nanos();
         let number = state.next.max(u32::try_from(missed).unwrap_or(u32::MAX));
         state.next = number.saturating_add(1);
-        let due = state.start + self.interval().saturating_mul(number);
-        while !state.over {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Some(state.stage);
-            }
-            state = self.over.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        None
+        state.start + self.interval().saturating_mul(number)
     }
 
     fn ask(&self, stage: Stage) -> Result<(), String> {
         let began = Instant::now();
-        let at = self.clock.elapsed();
+        let at = self.began.elapsed();
         let result = self.client.ask();
         let error = result.clone().err();
         let mut state = self.state();
@@ -323,11 +308,11 @@ impl Shared {
         let verdict = state.tally.verdict();
         drop(state);
         if let Some((error, failures)) = failure {
-            self.tell(&Event::ProbeFailure { error, failures });
+            self.emit(&Event::ProbeFailure { error, failures });
         }
         if let Some(verdict) = verdict {
-            let _ = self.watch.alarm.set(verdict);
-            self.bell.ring();
+            self.alarm.raise(verdict);
+            self.waiter.waker.wake();
         }
         result
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::event::{Event, Phase, ProbeBucket, ProbeStage, Stage};
+use crate::event::{ProbeBucket, ProbeStage, Stage};
 
 /// Failures that are named; the others are only counted.
 pub const NAMED: usize = 5;
@@ -34,10 +34,6 @@ pub struct Tally {
     limit: Option<u32>,
     /// When the first good answer was there.
     answered: Option<Duration>,
-    requests: u64,
-    failures: u64,
-    /// Requests and failures that count.
-    counted: (u64, u64),
     named: Vec<String>,
     stages: BTreeMap<Stage, Numbers>,
     buckets: BTreeMap<u64, Numbers>,
@@ -70,9 +66,6 @@ impl Tally {
             counting,
             limit,
             answered: None,
-            requests: 0,
-            failures: 0,
-            counted: (0, 0),
             named: vec![],
             stages: BTreeMap::new(),
             buckets: BTreeMap::new(),
@@ -81,24 +74,16 @@ impl Tally {
 
     /// Takes a request in. Returns its error and the failures so far, if it is one of the first that count.
     pub fn add(&mut self, sample: &Sample) -> Option<(String, u64)> {
-        let failed = sample.error.is_some();
-        if !failed {
+        if sample.error.is_none() {
             self.answered.get_or_insert(sample.at + sample.took);
         }
         if self.counting == Counting::SinceFirstAnswer && self.precedes_first_answer(sample) {
             return None;
         }
-        self.requests += 1;
-        self.failures += u64::from(failed);
         self.stages.entry(sample.stage).or_default().add(sample);
         let bucket = sample.at.as_millis() / ProbeBucket::LENGTH.as_millis();
         self.buckets.entry(bucket as u64).or_default().add(sample);
-        if sample.stage == Stage::Before {
-            return None;
-        }
-        self.counted.0 += 1;
-        self.counted.1 += u64::from(failed);
-        self.name(sample)
+        if sample.stage == Stage::Before { None } else { self.name(sample) }
     }
 
     fn precedes_first_answer(&self, sample: &Sample) -> bool {
@@ -109,13 +94,13 @@ impl Tally {
         let error = sample.error.as_ref().filter(|_| self.named.len() < NAMED)?;
         let at = sample.at.as_millis() / 100;
         self.named.push(format!("{error} at {}.{}s", at / 10, at % 10));
-        Some((error.clone(), self.counted.1))
+        Some((error.clone(), self.counted().1))
     }
 
     /// Why the rollout may not go on, in one clause; `None` while it may.
     pub fn verdict(&self) -> Option<String> {
         let limit = self.limit?;
-        let (requests, failures) = self.counted;
+        let (requests, failures) = self.counted();
         if failures <= u64::from(limit) {
             return None;
         }
@@ -131,8 +116,14 @@ impl Tally {
         ))
     }
 
+    /// Requests and failures.
     pub fn totals(&self) -> (u64, u64) {
-        (self.requests, self.failures)
+        totals(self.stages.values())
+    }
+
+    /// Those towards the limit.
+    fn counted(&self) -> (u64, u64) {
+        totals(self.stages.range(Stage::Start..).map(|(_, numbers)| numbers))
     }
 
     pub fn slowest(&self) -> Duration {
@@ -162,29 +153,13 @@ impl Tally {
     }
 }
 
-/// What the rollout is about from this event on. Services go side by side: the last news decides, but the stops of
-/// an undo are a part of it.
-pub fn stage_from(now: Stage, event: &Event) -> Option<Stage> {
-    match event {
-        Event::Container { .. } if now == Stage::Undo => None,
-        Event::Batch { .. } => Some(Stage::Start),
-        Event::Settling { .. } => Some(Stage::Settle),
-        Event::Observing { .. } => Some(Stage::After),
-        Event::Refused { undo: true, .. } | Event::Interrupt { .. } => Some(Stage::Undo),
-        Event::Container { phase, .. } => match phase {
-            Phase::Started => Some(Stage::Health),
-            Phase::Draining { .. } => Some(Stage::Drain),
-            Phase::Stopping { .. } => Some(Stage::Stop),
-            _ => None,
-        },
-        _ => None,
-    }
+fn totals<'n>(numbers: impl Iterator<Item = &'n Numbers>) -> (u64, u64) {
+    numbers.fold((0, 0), |sum, one| (sum.0 + one.requests, sum.1 + one.failures))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ContainerRef, Failure, Generation};
 
     fn sample(at: u64, stage: Stage, error: Option<&str>) -> Sample {
         let took = Duration::from_millis(10 + at % 7);
@@ -240,22 +215,6 @@ mod tests {
         assert!(text.starts_with("the probe saw 9 of 9 requests fail, at most 3 are allowed: "), "{text}");
         assert_eq!(text.matches("status 500").count(), NAMED);
         assert!(text.ends_with("at 0.4s, …"), "{text}");
-    }
-
-    #[test]
-    fn the_stops_of_an_undo_are_a_part_of_it() {
-        let failure =
-            Failure { reason: "too much".to_owned(), container: None, health_output: None, log_tail: vec![] };
-        let refused = Event::Refused { service: "app".to_owned(), failure, undo: true };
-        let stopping = Event::Container {
-            service: "app".to_owned(),
-            container: ContainerRef { id: "1".to_owned(), name: "app-2".to_owned() },
-            generation: Generation::New,
-            phase: Phase::Stopping { grace: Duration::ZERO },
-        };
-        assert_eq!(stage_from(Stage::After, &stopping), Some(Stage::Stop));
-        assert_eq!(stage_from(Stage::After, &refused), Some(Stage::Undo));
-        assert_eq!(stage_from(Stage::Undo, &stopping), None);
     }
 
     #[test]

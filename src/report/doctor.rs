@@ -1,39 +1,95 @@
 //! The findings of `docker zdd doctor`, for people and for programs. Pure.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::text::clean;
-use crate::{
-    doctor::{Facts, Finding, Severity},
-    model::Model,
-};
+use crate::advice::{Facts, Finding, Severity};
+use crate::plan::Prospect;
+use crate::project::Project;
+use crate::text::{clean, clean_lines, count, join, verb};
 
-/// All that is told.
+/// All that is shown.
 pub struct Page<'a> {
     pub findings: &'a [Finding],
     pub facts: &'a Facts,
-    pub model: Option<&'a Model>,
+    pub project: Option<&'a Project>,
 }
 
 /// Where a finding stands in the user's files.
 type Place<'a> = &'a dyn Fn(&Finding) -> Option<String>;
 
+/// Of one service, and in all: a person reads no more at once.
+const OF_A_SERVICE: usize = 3;
+const IN_ALL: usize = 20;
+
 pub fn text(page: &Page, place: Place) -> String {
     let findings: String = page.findings.iter().map(|finding| one(finding, place)).collect();
-    format!("{findings}{}\n", last(page))
+    format!("{}{findings}{}\n", first(page), last(page))
+}
+
+/// What matters most, a line each.
+pub fn in_brief(page: &Page, place: Place) -> String {
+    let mut of_services: BTreeMap<&Option<String>, usize> = BTreeMap::new();
+    let mut shown = Vec::new();
+    for finding in page.findings {
+        let so_far = of_services.entry(&finding.service).or_default();
+        *so_far += 1;
+        if shown.len() < IN_ALL && (finding.service.is_none() || *so_far <= OF_A_SERVICE) {
+            shown.push(line(finding, place));
+        }
+    }
+    let left = page.findings.len() - shown.len();
+    let more = match left {
+        0 if page.findings.iter().all(|finding| finding.yaml.is_none()) => String::new(),
+        0 => "; --all shows what to write".to_owned(),
+        n => format!("; --all shows the other {n}, and what to write"),
+    };
+    format!("{}{}{}{more}\n", first(page), shown.concat(), last(page))
+}
+
+fn line(finding: &Finding, place: Place) -> String {
+    let at = place(finding).map(|place| format!("{place}: ")).unwrap_or_default();
+    format!("{at}{}: {}\n", word(finding.severity), clean(&finding.sentence()))
+}
+
+/// What becomes of the services when they change.
+fn first(page: &Page) -> String {
+    let prospects = page.facts.prospects.values().filter(|prospect| **prospect != Prospect::Aside);
+    let all = prospects.clone().count();
+    if all == 0 {
+        return String::new();
+    }
+    let number = |wanted: Prospect| prospects.clone().filter(|prospect| **prospect == wanted).count();
+    let well = number(Prospect::Rolls) + number(Prospect::Held);
+    let kinds = [(Prospect::Rolls, "rolling"), (Prospect::Held, "held, which lets connections wait")];
+    let kinds = kinds.into_iter().map(|(kind, words)| (number(kind), words)).filter(|(n, _)| *n > 0);
+    let kinds: Vec<_> = kinds.map(|(n, words)| format!("{n} {words}")).collect();
+    let how = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+    let others = |wanted: Prospect, one: &str, more: &str, words: &str| {
+        let all = page.facts.prospects.iter().filter(|(_, prospect)| **prospect == wanted);
+        let names: Vec<_> = all.map(|(name, _)| name.as_str()).collect();
+        if names.is_empty() { String::new() } else { format!("; {} {words}", verb(&names, one, more)) }
+    };
+    let consent = others(Prospect::NeedsConsent, "needs", "need", "your consent");
+    let refused = others(Prospect::Refused, "is", "are", "refused");
+    format!(
+        "{well} of {} can be updated without losing a request{how}{consent}{refused}\n",
+        count(all, "service")
+    )
 }
 
 fn one(finding: &Finding, place: Place) -> String {
     let at = place(finding).map(|place| format!("{place}: ")).unwrap_or_default();
-    let mut text = format!("{at}{}: {}\n", word(finding.severity), clean(&finding.problem));
+    let service = finding.service.iter().map(|name| format!("{name}: ")).collect::<String>();
+    let problem = clean(&finding.problem);
+    let mut text = format!("{at}{}: {service}{problem}\n", word(finding.severity));
     if !finding.remedy.is_empty() {
         let colon = if finding.yaml.is_some() { ":" } else { "" };
         text += &format!("  {}{colon}\n", clean(&finding.remedy));
     }
-    for line in finding.yaml.iter().flat_map(|yaml| yaml.lines()) {
-        text += &format!("    {line}\n");
-    }
-    text + "\n"
+    let yaml = finding.yaml.as_deref().map(clean_lines).unwrap_or_default();
+    text + &yaml.iter().map(|line| format!("    {line}\n")).collect::<String>() + "\n"
 }
 
 fn word(severity: Severity) -> &'static str {
@@ -46,30 +102,25 @@ fn word(severity: Severity) -> &'static str {
 
 /// What was examined, and how much was found.
 fn last(page: &Page) -> String {
-    let count = |severity: Severity, word: &str| {
+    let counted = |severity: Severity| {
         let n = page.findings.iter().filter(|finding| finding.severity == severity).count();
-        (n > 0).then(|| counted(n, word))
+        (n > 0).then(|| count(n, word(severity)))
     };
-    let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Hint, "hint")];
-    let counts: Vec<_> = counts.into_iter().filter_map(|(severity, word)| count(severity, word)).collect();
-    let found = if counts.is_empty() { "nothing found".to_owned() } else { counts.join(", ") };
-    format!("{found}; examined {}", examined(page).join(", "))
+    let counts = [Severity::Error, Severity::Warning, Severity::Hint].into_iter().filter_map(counted);
+    let counts: Vec<_> = counts.collect();
+    let found = if counts.is_empty() { "nothing found".to_owned() } else { join(&counts) };
+    format!("{found}; examined {}", join(&examined(page)))
 }
 
 fn examined(page: &Page) -> Vec<String> {
-    let mut all = vec![format!("docker zdd {}", page.facts.own_version)];
-    all.extend(page.facts.engine.iter().map(|version| format!("Docker Engine {version}")));
-    all.extend(page.facts.compose.iter().map(|version| format!("Compose {version}")));
-    all.extend(
-        page.model.map(|model| {
-            format!("{} of project {}", counted(model.services.len(), "service"), model.project)
-        }),
-    );
-    all
-}
-
-fn counted(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+    let facts = page.facts;
+    let project = page
+        .project
+        .map(|project| format!("{} of project {}", count(project.services.len(), "service"), project.name));
+    let own = format!("docker zdd {}", facts.own_version);
+    let engine = facts.engine.iter().map(|version| format!("Docker Engine {version}"));
+    let compose = facts.compose.iter().map(|version| format!("Compose {version}"));
+    std::iter::once(own).chain(engine).chain(compose).chain(project).collect()
 }
 
 /// The names are stable: `doctor.schema.json`.
@@ -96,7 +147,7 @@ pub fn json(page: &Page, place: Place) -> String {
         version: &page.facts.own_version,
         engine: page.facts.engine.as_ref().ok(),
         compose: page.facts.compose.as_ref().ok().map(ToString::to_string),
-        project: page.model.map(|model| &model.project),
+        project: page.project.map(|project| &project.name),
         findings: page.findings.iter().map(placed).collect(),
     };
     serde_json::to_string_pretty(&json).unwrap_or_default() + "\n"

@@ -1,28 +1,12 @@
 //! One JSON object a line: the events as they are, with the time in front.
 
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::put;
-use crate::event::{Event, Sink};
-
-pub struct Json<W>(Mutex<W>);
-
-impl<W: Write + Send> Json<W> {
-    pub fn new(out: W) -> Json<W> {
-        Json(Mutex::new(out))
-    }
-}
-
-impl<W: Write + Send> Sink for Json<W> {
-    fn on(&self, at: Duration, event: &Event) {
-        let line = line(at, event);
-        put(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), &line);
-    }
-}
+use super::Look;
+use crate::event::Event;
+use crate::story::Story;
 
 #[derive(Serialize)]
 struct Timed<'a> {
@@ -31,23 +15,26 @@ struct Timed<'a> {
     event: &'a Event,
 }
 
-fn line(at: Duration, event: &Event) -> String {
+pub fn line(_story: &Story, _look: &Look, at: Duration, event: &Event) -> String {
     let time = (at.as_secs_f64() * 1000.0).round() / 1000.0;
     // Strings, numbers and maps with string keys: this cannot fail.
-    let json = serde_json::to_string(&Timed { time, event }).unwrap_or_default();
-    json + "\n"
+    serde_json::to_string(&Timed { time, event }).unwrap_or_default() + "\n"
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{
-        Broken, Page, batch, begin, done, end, happy, ms, named, new, planned, play, waiting,
+    use super::super::{
+        Stream,
+        fixture::{
+            Broken, batch, begin, done, end, happy, look, ms, named, new, planned, play, waiting, written,
+        },
     };
     use super::*;
-    use crate::event::{ContainerRef, Failure, Generation, Outcome, Phase, Verdict};
+    use crate::engine::ContainerRef;
+    use crate::event::{Failure, Generation, Outcome, Phase, Verdict};
 
     fn json(event: Event) -> String {
-        line(ms(1_234), &event).trim_end().to_owned()
+        line(&Story::default(), &look(60), ms(1_234), &event).trim_end().to_owned()
     }
 
     fn phase(phase: Phase) -> String {
@@ -68,6 +55,7 @@ mod tests {
     #[test]
     fn images() {
         let services = || vec!["app".to_owned()];
+        assert_eq!(json(Event::Loading), expect(r#""loading""#));
         assert_eq!(
             json(Event::Building { services: services() }),
             expect(r#""building","services":["app"]"#)
@@ -80,9 +68,11 @@ mod tests {
 
     #[test]
     fn services() {
-        let service = r#"{"service":"app","verdict":"roll","reason":"image changed","replicas":2}"#;
+        let serving = format!(r#"[{{"id":"{:0>64}","name":"app-1"}}]"#, "app-1");
+        let service = r#"{"service":"app","verdict":"roll","reason":"image changed","replicas":1"#;
+        let service = format!(r#"{service},"serving":{serving}}}"#);
         let text = format!(r#""planned","project":"shop","services":[{service}]"#);
-        assert_eq!(json(planned(&[("app", Verdict::Roll, "image changed", 2)])), expect(&text));
+        assert_eq!(json(planned(&[("app", Verdict::Roll, "image changed", 1)])), expect(&text));
         let text = r#""service_begin","service":"app","verdict":"roll","replicas":2,"batches":1"#;
         assert_eq!(json(begin("app", 2, 1)), expect(text));
         let text = r#""batch","service":"app","number":1,"of":2,"start":1,"retire":1"#;
@@ -103,12 +93,14 @@ mod tests {
         assert_eq!(json(event), expect(r#""warning","service":null,"message":"beware""#));
         let container = Some(ContainerRef { id: "1f2e".to_owned(), ..named("app-2") });
         let log_tail = vec!["panic".to_owned()];
-        let failure = Failure { reason: "exited".to_owned(), container, health_output: None, log_tail };
-        let event = Event::Refused { service: "app".to_owned(), failure, undo: true };
-        let failure = r#"{"reason":"exited","container":{"id":"1f2e","name":"app-2"},"health_output":null,"log_tail":["panic"]}"#;
+        let command = Some("docker stop app-2".to_owned());
+        let failure =
+            Failure { reason: "exited".to_owned(), container, command, health_output: None, log_tail };
+        let event = Event::Failed { service: "app".to_owned(), failure, rollback: true };
+        let failure = r#"{"reason":"exited","container":{"id":"1f2e","name":"app-2"},"command":"docker stop app-2","health_output":null,"log_tail":["panic"]}"#;
         assert_eq!(
             json(event),
-            expect(&format!(r#""refused","service":"app","failure":{failure},"undo":true"#))
+            expect(&format!(r#""failed","service":"app","failure":{failure},"rollback":true"#))
         );
     }
 
@@ -118,13 +110,13 @@ mod tests {
         let text = r#""end","exit_code":3,"message":"It failed.","hint":"docker zdd up","seconds":7.7"#;
         assert_eq!(json(end(3, "It failed.", Some("docker zdd up"), 7_700)), expect(text));
         assert_eq!(
-            line(ms(0), &Event::Interrupt { count: 2 }),
+            line(&Story::default(), &look(60), ms(0), &Event::Interrupt { count: 2 }),
             "{\"time\":0.0,\"event\":\"interrupt\",\"count\":2}\n"
         );
     }
 
     #[test]
-    fn ways_in_and_out() {
+    fn phases() {
         let grace = ms(10_000);
         assert_eq!(phase(Phase::Started), expect_phase(r#""started""#));
         let text = r#""waiting","health":"starting","output":"refused","deadline_seconds":40.0"#;
@@ -146,11 +138,9 @@ mod tests {
 
     #[test]
     fn every_line_is_one_object() {
-        let page = Page::default();
-        play(&Json::new(page.clone()), &happy());
-        let objects =
-            page.text().lines().filter(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()).count();
-        assert_eq!(objects, happy().len());
-        Json::new(Broken).on(ms(0), &new("app-2", Phase::Ready));
+        let text = written(line, look(60), &happy());
+        let is_object = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert_eq!(text.lines().filter(is_object).count(), happy().len());
+        play(&Stream::new(line, look(60), Broken), &vec![(0, new("app-2", Phase::Ready))]);
     }
 }

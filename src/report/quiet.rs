@@ -1,77 +1,43 @@
 //! Nothing, unless the run fails: then why, and what serves now.
 
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::text::clean_lines;
-use super::{put, words};
-use crate::event::{Event, Sink};
+use super::{Look, words};
+use crate::event::Event;
+use crate::story::Story;
 
-pub struct Quiet<W>(Mutex<State<W>>);
-
-struct State<W> {
-    out: W,
-    failures: String,
-}
-
-impl<W: Write + Send> Quiet<W> {
-    pub fn new(out: W) -> Quiet<W> {
-        let failures = String::new();
-        Quiet(Mutex::new(State { out, failures }))
+pub fn text(story: &Story, look: &Look, _at: Duration, _event: &Event) -> String {
+    if story.end.as_ref().is_none_or(|end| end.exit_code == 0) {
+        return String::new();
     }
-}
-
-impl<W: Write + Send> Sink for Quiet<W> {
-    fn on(&self, _at: Duration, event: &Event) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Event::Refused { service, failure, .. } => {
-                state.failures += &format!("{service}: {}\n", words::failure(failure));
-                for line in words::details(failure) {
-                    state.failures += &format!("  {line}\n");
-                }
-            }
-            Event::End { exit_code, message, hint, .. } if *exit_code != 0 => {
-                let mut text = std::mem::take(&mut state.failures);
-                text += &last_words(message, hint.as_deref());
-                put(&mut state.out, &text);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// The message of the end and its hint, as every format ends.
-pub fn last_words(message: &str, hint: Option<&str>) -> String {
-    let mut text = clean_lines(message).join("\n") + "\n";
-    if let Some(hint) = hint {
-        text += &format!("hint: {}\n", clean_lines(hint).join("\n      "));
-    }
-    text
+    let failures = story.services.iter().flat_map(|service| {
+        service.failures.iter().map(|(_, failure, _)| {
+            let details = words::details(failure, look).into_iter().map(|line| format!("  {line}\n"));
+            format!("{}: {}\n{}", service.name, words::failure(failure), details.collect::<String>())
+        })
+    });
+    failures.collect::<String>() + &words::last(story)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{self, Broken, Page, play};
+    use super::super::{
+        Stream,
+        fixture::{self, Broken, look, play, written},
+    };
     use super::*;
-
-    fn shown(run: &fixture::Run) -> String {
-        let page = Page::default();
-        play(&Quiet::new(page.clone()), run);
-        page.text()
-    }
 
     #[test]
     fn success_is_silent() {
-        assert_eq!(shown(&fixture::happy()), "");
-        assert_eq!(shown(&fixture::interleaved()), "");
+        for run in [fixture::happy(), fixture::interleaved()] {
+            assert_eq!(written(text, look(60), &run), "");
+        }
     }
 
     #[test]
     fn failure_says_why_and_what_serves() {
-        assert_eq!(shown(&fixture::failed()), FAILED);
-        play(&Quiet::new(Broken), &fixture::failed());
+        assert_eq!(written(text, look(60), &fixture::failed()), FAILED);
+        play(&Stream::new(text, look(60), Broken), &fixture::failed());
     }
 
     const FAILED: &str = r"app: app-4 is unhealthy after 3 failed probes

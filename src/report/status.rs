@@ -1,12 +1,14 @@
-//! A project's status as a table. Pure; the command writes it.
+//! A project's status as a table, once or again and again. Pure but for [`Screen`].
 
+use std::io;
 use std::time::Duration;
 
-use super::text::{clean, pad, width};
-use crate::{
-    clock,
-    status::{Holder, Life, ServiceStatus, Standing, Status},
-};
+use console::{Alignment, Term, truncate_str};
+use indicatif::HumanDuration;
+
+use crate::keep::{Holder, Life};
+use crate::status::{Condition, ServiceStatus, Status};
+use crate::text::{self, clean, join};
 
 /// A column: its heading, and what stands in it.
 type Column = (&'static str, fn(&ServiceStatus, u64) -> String);
@@ -18,24 +20,24 @@ const COLUMNS: &[Column] = &[
     ("READY", |row, _| ready(row)),
     ("REVISION", |row, _| row.revision.map(|number| number.to_string()).unwrap_or_default()),
     ("HEALTH", |row, _| row.health.clone()),
-    ("AGE", age),
-    ("STATUS", |row, _| standing(&row.standing)),
+    ("AGE", |row, now| row.since.map(|since| age(since, now)).unwrap_or_default()),
+    ("STATUS", |row, _| condition(&row.condition)),
 ];
 
 /// The whole text, `now` in seconds since 1970.
 pub fn text(status: &Status, now: u64) -> String {
-    let mut text = table(&status.services, now);
-    if status.services.is_empty() {
-        text = format!("project {} has no services\n", status.project);
-    }
-    if let Some(line) = status.rollout.as_ref().and_then(|holder| at_work(holder, now)) {
-        text += &format!("\n{line}\n");
-    }
-    if !status.advice.is_empty() {
-        let lines: String = status.advice.iter().map(|line| format!("{}\n", clean(line))).collect();
-        text += &format!("\n{lines}");
-    }
-    text
+    let head = COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let row = |row: &ServiceStatus| COLUMNS.iter().map(|(_, of)| of(row, now)).collect();
+    let rows: Vec<_> = std::iter::once(head).chain(status.services.iter().map(row)).collect();
+    let table = match status.services.is_empty() {
+        true => vec![format!("project {} has no services", status.project)],
+        false => text::table(&rows, Alignment::Left),
+    };
+    let rollout = status.rollout.iter().filter(|holder| holder.life != Life::Dead);
+    let rollout = rollout.map(|holder| in_progress(holder, now)).collect();
+    let advice = status.advice.iter().map(|line| clean(line)).collect();
+    let blocks = [table, rollout, advice].into_iter().filter(|block| !block.is_empty());
+    blocks.collect::<Vec<_>>().join(&String::new()).join("\n") + "\n"
 }
 
 /// As pretty JSON, or on one line. The names are stable: `status.schema.json`.
@@ -45,24 +47,6 @@ pub fn json(status: &Status, one_line: bool) -> String {
         false => serde_json::to_string_pretty(status),
     };
     text.unwrap_or_default() + "\n"
-}
-
-fn table(rows: &[ServiceStatus], now: u64) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let head = COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let cell = |text: String| if text.is_empty() { "-".to_owned() } else { clean(&text) };
-    let row = |row: &ServiceStatus| COLUMNS.iter().map(|(_, of)| cell(of(row, now))).collect();
-    let lines: Vec<Vec<String>> = std::iter::once(head).chain(rows.iter().map(row)).collect();
-    let widths: Vec<usize> = (0..COLUMNS.len())
-        .map(|column| lines.iter().map(|line| width(&line[column])).max().unwrap_or(0))
-        .collect();
-    let line = |line: &Vec<String>| {
-        let cells: Vec<_> = line.iter().zip(&widths).map(|(text, width)| pad(text, *width)).collect();
-        format!("{}\n", cells.join("   ").trim_end())
-    };
-    lines.iter().map(line).collect()
 }
 
 /// A digest says nothing beyond its first digits.
@@ -81,88 +65,67 @@ fn ready(row: &ServiceStatus) -> String {
     }
 }
 
-fn age(row: &ServiceStatus, now: u64) -> String {
-    // The engine may be on a machine whose clock is ahead.
-    row.since.map(|since| since_then(since, now)).unwrap_or_default()
+/// The engine may be on a machine whose clock is ahead.
+fn age(since: u64, now: u64) -> String {
+    format!("{:#}", HumanDuration(Duration::from_secs(now.saturating_sub(since))))
 }
 
-fn since_then(since: u64, now: u64) -> String {
-    clock::age(Duration::from_secs(now.saturating_sub(since)))
-}
-
-fn standing(standing: &Standing) -> String {
-    match standing {
-        Standing::UpToDate => "up to date".to_owned(),
-        Standing::Changed { what } => format!("{} changed", what.join(" and ")),
-        Standing::Count { running, wanted } => format!("{running} of {wanted} replicas"),
-        Standing::Rolling { new, old } => format!("rolling: {new} new, {old} old"),
-        Standing::BrokenOff { new, old } => format!("broken off: {new} new, {old} old"),
-        Standing::Down => "down".to_owned(),
-        Standing::JobRunning => "job runs".to_owned(),
-        Standing::JobDone => "job done".to_owned(),
-        Standing::JobFailed { .. } => "job failed".to_owned(),
-        Standing::Provider => "run by its provider".to_owned(),
-        Standing::Dormant => "profile not enabled".to_owned(),
-        Standing::Orphan => "orphan".to_owned(),
+fn condition(condition: &Condition) -> String {
+    match condition {
+        Condition::UpToDate => "up to date".to_owned(),
+        Condition::Changed { what } => format!("{} changed", join(what)),
+        Condition::Count { running, wanted } => format!("{running} of {wanted} replicas"),
+        Condition::Rolling { new, old } => format!("rolling: {new} new, {old} old"),
+        Condition::Interrupted { new, old } => format!("interrupted: {new} new, {old} old"),
+        Condition::Down => "down".to_owned(),
+        Condition::JobRunning => "job running".to_owned(),
+        Condition::JobDone => "job done".to_owned(),
+        Condition::JobFailed { .. } => "job failed".to_owned(),
+        Condition::Provider => "run by its provider".to_owned(),
+        Condition::Dormant => "profile not enabled".to_owned(),
+        Condition::Orphan => "orphan".to_owned(),
+        Condition::NoFile => "no file here to compare with".to_owned(),
     }
 }
 
-fn at_work(holder: &Holder, now: u64) -> Option<String> {
-    let time = since_then(holder.since, now);
-    (holder.life != Life::Dead).then(|| format!("rollout in progress: {} ({time})", clean(&holder.owner)))
+fn in_progress(holder: &Holder, now: u64) -> String {
+    format!("rollout in progress: {} ({})", clean(&holder.owner), age(holder.since, now))
 }
 
-/// A text that is drawn over the one before.
-#[derive(Debug, Default)]
+/// A text on the terminal that is drawn over the one before.
 pub struct Screen {
+    term: Term,
     lines: usize,
 }
 
 impl Screen {
-    /// What to write so that the terminal of this size (columns and rows, 0 for unknown) shows `text` where it showed the
-    /// text before. What does not fit is cut, sentences are broken between words: a line that the terminal wraps, or one
-    /// that makes it scroll, could not be drawn over.
-    pub fn frame(&mut self, text: &str, (columns, rows): (usize, usize)) -> String {
-        let columns = if columns == 0 { usize::MAX } else { columns };
-        let room = if rows == 0 { usize::MAX } else { rows.saturating_sub(1).max(1) };
-        let (table, sentences) = text.split_once("\n\n").unwrap_or((text, ""));
-        let table = table.lines().map(|line| cut_plain(line, columns));
-        let gap = (!sentences.is_empty()).then(String::new);
-        let sentences = sentences.lines().flat_map(|line| wrapped(line, columns));
-        let lines: Vec<String> = table.chain(gap).chain(sentences).take(room).collect();
-        let up = if self.lines == 0 { String::new() } else { format!("\x1b[{}A", self.lines) };
+    /// On stdout; `None` where it cannot be redrawn.
+    pub fn new() -> Option<Screen> {
+        let term = Term::buffered_stdout();
+        term.is_term().then_some(Screen { term, lines: 0 })
+    }
+
+    /// # Errors
+    /// Nobody reads any more.
+    pub fn draw(&mut self, text: &str) -> io::Result<()> {
+        let (rows, columns) = self.term.size();
+        let lines = fitted(text, rows.into(), columns.into());
+        self.term.clear_last_lines(self.lines)?;
         self.lines = lines.len();
-        let body: String = lines.iter().map(|line| format!("{line}\x1b[K\n")).collect();
-        format!("{up}\r{body}\x1b[J")
+        lines.iter().try_for_each(|line| self.term.write_line(line))?;
+        self.term.flush()
     }
 }
 
-/// Broken between words; a word that is too long is cut.
-fn wrapped(line: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in line.split(' ') {
-        let last = lines.last_mut().expect("never empty");
-        if last.is_empty() {
-            *last = cut_plain(word, columns);
-        } else if width(last) + 1 + width(word) <= columns {
-            *last += &format!(" {word}");
-        } else {
-            lines.push(cut_plain(word, columns));
-        }
-    }
-    lines
-}
-
-fn cut_plain(line: &str, columns: usize) -> String {
-    let mut kept = String::new();
-    for c in line.chars() {
-        kept.push(c);
-        if width(&kept) > columns {
-            kept.pop();
-            break;
-        }
-    }
-    kept
+/// What does not fit is cut, sentences are broken between words: a line that the terminal wraps, or one that makes it
+/// scroll, could not be drawn over.
+fn fitted(text: &str, rows: usize, columns: usize) -> Vec<String> {
+    let (table, sentences) = text.split_once("\n\n").unwrap_or((text, ""));
+    let table = table.lines().map(|line| truncate_str(line, columns, "").into_owned());
+    let gap = (!sentences.is_empty()).then(String::new);
+    let sentences = sentences.lines().flat_map(|line| textwrap::wrap(line, columns));
+    let sentences = sentences.map(|line| line.into_owned());
+    table.chain(gap).chain(sentences).take(rows.saturating_sub(1).max(1)).collect()
 }
 
 #[cfg(test)]
@@ -170,21 +133,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_drawn_over_the_one_before() {
-        let mut screen = Screen::default();
-        assert_eq!(screen.frame("one\ntwo\n", (80, 24)), "\rone\x1b[K\ntwo\x1b[K\n\x1b[J");
-        assert_eq!(screen.frame("three\n", (80, 24)), "\x1b[2A\rthree\x1b[K\n\x1b[J");
-        assert_eq!(screen.frame("four\n", (80, 24)), "\x1b[1A\rfour\x1b[K\n\x1b[J");
-    }
-
-    #[test]
     fn what_does_not_fit_is_cut() {
-        let mut screen = Screen::default();
-        assert_eq!(screen.frame("abcdef\nb\nc\nd\n", (3, 3)), "\rabc\x1b[K\nb\x1b[K\n\x1b[J");
-        assert_eq!(screen.frame("a\n\nb c d efgh\n", (3, 9)).matches("\x1b[K").count(), 5);
-        assert_eq!(wrapped("b c d efgh", 3), ["b c", "d", "efg"]);
-        screen = Screen { lines: 2 };
-        assert_eq!(screen.frame("a\n", (3, 3)), "\x1b[2A\ra\x1b[K\n\x1b[J");
+        assert_eq!(fitted("abcdef\nb\nc\nd\n", 3, 3), ["abc", "b"]);
+        assert_eq!(fitted("a\n\nb c d ef\n", 9, 3), ["a", "", "b c", "d", "ef"]);
+        assert_eq!(fitted("a\n", 1, 3), ["a"]);
     }
 
     #[test]

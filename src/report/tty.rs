@@ -1,165 +1,142 @@
-//! Paints the board on a terminal and repaints it as time goes by.
+//! Live lines on a terminal: each is a progress bar of indicatif's, which turns, counts and repaints it.
 
+use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::board::Board;
+use super::rows::{self, Row, Time};
 use super::{Look, put};
 use crate::event::{Event, Sink};
+use crate::story::Story;
 
-/// Between two repaints: a spinner that turns, a countdown that does not stutter.
+/// Between two repaints, and between two frames of a mark that turns.
 const TICK: Duration = Duration::from_millis(100);
+const REPAINTS_A_SECOND: u8 = 10;
 
-pub struct Tty(Arc<Mutex<Screen>>);
+/// Rows and columns of the terminal, where they are known.
+type Size = fn() -> Option<(u16, u16)>;
+
+pub struct Tty(Mutex<Screen>);
 
 struct Screen {
-    board: Board,
-    /// One bar holds all lines, so that a repaint shows either all of the old or all of the new ones.
-    bar: ProgressBar,
+    look: Look,
+    size: Size,
+    story: Story,
+    multi: MultiProgress,
+    /// A row of the screen and its bar.
+    bars: Vec<(Row, ProgressBar)>,
+    /// An empty line where the cursor waits: a `^C` that the terminal echoes lands there and does not push the lines up,
+    /// out of reach of the next repaint.
+    foot: Option<ProgressBar>,
     /// The terminal, for lines that stay.
     out: Box<dyn Write + Send>,
-    /// Of the terminal when it was last asked: columns and rows.
-    size: Option<(usize, usize)>,
-    /// The last event's time, by the run's clock and by ours.
-    clock: (Duration, Instant),
-    /// The last event was painted, or nobody is left to send one.
-    over: bool,
 }
 
 impl Tty {
     /// None where stderr cannot be repainted.
     pub fn new(look: Look) -> Option<Tty> {
-        let target = ProgressDrawTarget::stderr();
-        (!target.is_hidden()).then(|| Tty::on(look, target, Box::new(io::stderr())))
+        let target = ProgressDrawTarget::stderr_with_hz(REPAINTS_A_SECOND);
+        let size = || Term::stderr().size_checked();
+        (!target.is_hidden()).then(|| Tty::on(look, size, target, Box::new(io::stderr())))
     }
 
-    fn on(look: Look, target: ProgressDrawTarget, out: Box<dyn Write + Send>) -> Tty {
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            bar.set_style(style);
-        }
-        let (board, clock) = (Board::new(look), (Duration::ZERO, Instant::now()));
-        let screen = Screen { board, bar, out, size: size(), clock, over: false };
-        let screen = Arc::new(Mutex::new(screen));
-        tick(Arc::downgrade(&screen));
-        Tty(screen)
+    fn on(look: Look, size: Size, target: ProgressDrawTarget, out: Box<dyn Write + Send>) -> Tty {
+        let multi = MultiProgress::with_draw_target(target);
+        Tty(Mutex::new(Screen { look, size, story: Story::default(), multi, bars: vec![], foot: None, out }))
     }
-}
 
-/// Repaints until the screen is over or gone. A system without a thread to spare gets a still picture.
-fn tick(screen: Weak<Mutex<Screen>>) {
-    let paint = move || {
-        while let Some(screen) = screen.upgrade() {
-            let mut screen = lock(&screen);
-            if screen.over {
-                return;
-            }
-            screen.paint();
-            drop(screen);
-            thread::sleep(TICK);
-        }
-    };
-    let _ = thread::Builder::new().name("report".to_owned()).spawn(paint);
-}
-
-fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
-    screen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Sink for Tty {
     fn on(&self, at: Duration, event: &Event) {
-        lock(&self.0).on(at, event);
+        self.screen().on(at, event);
     }
 }
 
 impl Drop for Tty {
     /// A run that ends without its last event leaves no half-painted lines.
     fn drop(&mut self) {
-        lock(&self.0).finish();
+        self.screen().take_down();
     }
 }
 
 impl Screen {
     fn on(&mut self, at: Duration, event: &Event) {
-        self.clock = (at, Instant::now());
-        let lasting = self.board.apply(at, event);
-        if let Event::End { .. } = event {
-            self.finish();
-            return print(&mut self.out, &self.board.closing(event));
-        }
+        self.story.apply(at, event);
+        self.look = self.look.sized((self.size)());
+        let lasting = match event {
+            Event::End(_) => rows::closing(&self.story, &self.look),
+            _ => rows::lasting(event, &self.look),
+        };
         if !lasting.is_empty() {
-            self.bar.suspend(|| print(&mut self.out, &lasting));
+            // Not by `suspend`, which panics when the terminal has gone away.
+            self.take_down();
+            put(&mut self.out, &(lasting.join("\n") + "\n"));
         }
-        self.paint();
+        if self.story.end.is_none() {
+            self.show();
+        }
     }
 
-    /// The cursor waits at the start of an empty last line: a `^C` that the terminal echoes lands there and
-    /// does not push the lines up, out of reach of the next repaint.
-    fn paint(&mut self) {
-        self.follow_size();
-        let (at, seen) = self.clock;
-        let mut lines = self.board.lines(at + seen.elapsed());
-        if lines.is_empty() {
+    fn show(&mut self) {
+        let rows = rows::rows(&self.story, &self.look);
+        if rows.is_empty() {
             return;
         }
-        lines.push(String::new());
-        self.bar.set_message(lines.join("\n"));
-        put(&mut self.out, "\r");
+        self.bars.drain(rows.len().min(self.bars.len())..).for_each(|(_, bar)| self.multi.remove(&bar));
+        for (i, row) in rows.into_iter().enumerate() {
+            if self.bars.get(i).is_some_and(|(shown, _)| *shown == row) {
+                continue;
+            }
+            let style = style(&row, self.look, self.size);
+            if i == self.bars.len() {
+                let bar = self.multi.insert(i, ProgressBar::no_length().with_style(style.clone()));
+                bar.enable_steady_tick(TICK);
+                self.bars.push((row.clone(), bar));
+            }
+            let (shown, bar) = &mut self.bars[i];
+            bar.set_style(style);
+            if let Time::Since(since) = row.time {
+                bar.set_elapsed(self.story.now.saturating_sub(since));
+            }
+            bar.force_draw();
+            *shown = row;
+        }
+        self.foot.get_or_insert_with(|| foot(&self.multi)).force_draw();
     }
 
-    /// Only a change counts: what the caller said of the first size (`COLUMNS`) stands until then.
-    fn follow_size(&mut self) {
-        let now = size();
-        if let Some((columns, rows)) = now.filter(|_| now != self.size) {
-            self.board.resize(columns, rows);
-            self.size = now;
-        }
-    }
-
-    fn finish(&mut self) {
-        if !std::mem::replace(&mut self.over, true) {
-            self.bar.finish_and_clear();
-        }
+    fn take_down(&mut self) {
+        let bars = self.bars.drain(..).map(|(_, bar)| bar).chain(self.foot.take());
+        bars.for_each(|bar| self.multi.remove(&bar));
+        let _ = self.multi.clear();
     }
 }
 
-fn size() -> Option<(usize, usize)> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
-    Some((size.ws_col.into(), size.ws_row.into()))
+fn foot(multi: &MultiProgress) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_msg}\r").unwrap_or_else(|_| ProgressStyle::default_bar());
+    multi.add(ProgressBar::no_length().with_style(style))
 }
 
-fn print(out: &mut impl Write, lines: &[String]) {
-    put(out, &(lines.join("\n") + "\n"));
+/// Laid out at each repaint, for the width that the terminal has then.
+fn style(row: &Row, look: Look, size: Size) -> ProgressStyle {
+    let template = format!("{:indent$}{{spinner}} {{rest}}", "", indent = row.indent);
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let mut frames = row.mark.frames(&look);
+    // indicatif keeps the last one for the end.
+    frames.push(frames[0].clone());
+    let row = row.clone();
+    let rest = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let _ = out.write_str(&row.rest(state.elapsed(), &look.sized(size())));
+    };
+    style.tick_strings(&frames.iter().map(String::as_str).collect::<Vec<_>>()).with_key("rest", rest)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::fixture::{self, Page, look, play};
-    use super::*;
-
-    #[test]
-    fn what_lasts_is_written_below_each_other() {
-        let page = Page::default();
-        let tty = Tty::on(look(60), ProgressDrawTarget::hidden(), Box::new(page.clone()));
-        play(&tty, &fixture::failed());
-        let text = page.text().replace('\r', "");
-        assert!(text.starts_with("✘ app  app-4 is unhealthy after 3 failed probes\n  last probe: "));
-        assert!(text.ends_with("serve as before.\nhint: docker compose logs app\n"));
-    }
-
-    #[test]
-    fn the_ticker_ends_with_the_last_event_or_with_the_sink() {
-        let tty = Tty::on(look(60), ProgressDrawTarget::hidden(), Box::new(fixture::Broken));
-        let screen = Arc::downgrade(&tty.0);
-        drop(tty);
-        let begun = Instant::now();
-        while screen.upgrade().is_some() && begun.elapsed() < Duration::from_secs(10) {
-            thread::sleep(Duration::from_millis(5));
-        }
-        assert!(screen.upgrade().is_none());
-    }
-}
+mod tests;

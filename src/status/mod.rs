@@ -1,7 +1,5 @@
-//! How a project stands: what runs of each service, whether that is what the files want, and what to type where it is
-//! not. Pure: from the model, what was observed and the lock, to data.
+//! The status of a project: what runs of each service, and whether that is what the files want. Pure: from the project, what was observed and the lock, to data.
 
-mod advice;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,33 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::{
-    history::{self, Revision},
-    model::Model,
-    observed::{Container, HealthStatus, State},
-    plan::Observed,
+    engine::{Container, State, container::HealthStatus},
+    keep::{self, Holder, Revision},
+    platform::compose::Observed,
+    project::Project,
 };
 
-/// Who holds the project's lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Holder {
-    /// User, host, process and time, in one phrase.
-    pub owner: String,
-    /// Seconds since 1970.
-    pub since: u64,
-    pub life: Life,
-}
-
-/// Whether the owner of a lock still runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Life {
-    Running,
-    Dead,
-    /// It is on another machine, or counts its processes in another namespace.
-    Unknown,
-}
-
-/// What is to be told, and what is known beyond the model.
+/// What is to be shown, and what is known beyond the project.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// Named services; empty for all, and then orphans too.
@@ -44,6 +22,8 @@ pub struct Scope {
     pub dormant: BTreeSet<String>,
     /// Of the project, in any order.
     pub revisions: Vec<Revision>,
+    /// There is no file that could say what is wanted.
+    pub no_file: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,7 +31,7 @@ pub struct Status {
     pub project: String,
     pub rollout: Option<Holder>,
     pub services: Vec<ServiceStatus>,
-    /// A sentence each, with what to type.
+    /// A sentence each, with what to run.
     pub advice: Vec<String>,
 }
 
@@ -71,14 +51,14 @@ pub struct ServiceStatus {
     /// When the oldest of what runs was started, in seconds since 1970.
     pub since: Option<u64>,
     #[serde(flatten)]
-    pub standing: Standing,
+    pub condition: Condition,
     pub containers: Vec<ContainerStatus>,
 }
 
 /// How a service compares with what the files want.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Standing {
+pub enum Condition {
     UpToDate,
     /// What runs is of another configuration or image.
     Changed {
@@ -97,7 +77,7 @@ pub enum Standing {
         old: usize,
     },
     /// Two generations, and nobody who works on them.
-    BrokenOff {
+    Interrupted {
         new: usize,
         old: usize,
     },
@@ -116,6 +96,8 @@ pub enum Standing {
     Dormant,
     /// No file names it any more.
     Orphan,
+    /// There is no file here, so nobody knows what is wanted.
+    NoFile,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -132,38 +114,30 @@ pub struct ContainerStatus {
     pub started_at: String,
 }
 
-/// Tells how the project stands.
-pub fn status(model: &Model, observed: &Observed, lock: Option<&Holder>, scope: &Scope) -> Status {
-    let told = |name: &str| scope.services.is_empty() || scope.services.iter().any(|s| s == name);
+/// The status of the project, without advice.
+pub fn status(project: &Project, observed: &Observed, lock: Option<&Holder>, scope: &Scope) -> Status {
+    let shown = |name: &str| scope.services.is_empty() || scope.services.iter().any(|s| s == name);
     let mut of: BTreeMap<&str, Vec<&Container>> = BTreeMap::new();
     for container in &observed.containers {
         of.entry(&container.service).or_default().push(container);
     }
     of.values_mut().for_each(|containers| containers.sort_by_key(|c| c.number));
     let mine = |name: &str| of.get(name).map_or(&[][..], Vec::as_slice);
-    let known = model.services.values().filter(|service| told(&service.name));
+    let known = project.services.values().filter(|service| shown(&service.name));
     let mut services: Vec<_> =
         known.map(|service| service::known(service, mine(&service.name), observed, lock)).collect();
-    let foreign = of.keys().filter(|name| !model.services.contains_key(**name) && told(name));
-    services.extend(foreign.map(|name| service::foreign(name, mine(name), scope.dormant.contains(*name))));
+    let foreign = of.keys().filter(|name| !project.services.contains_key(**name) && shown(name));
+    let condition = |name: &str| match scope.dormant.contains(name) {
+        _ if scope.no_file => Condition::NoFile,
+        true => Condition::Dormant,
+        false => Condition::Orphan,
+    };
+    services.extend(foreign.map(|name| service::foreign(name, mine(name), condition(name))));
     for row in &mut services {
-        let found = history::of_service(&scope.revisions, &row.service, mine(&row.service));
+        let found = keep::of_service(&scope.revisions, &row.service, mine(&row.service));
         row.revision = found.map(|(number, _)| number);
     }
-    let advice = advice::advice(&services, &observed.containers, lock, &model.project);
-    Status { project: model.project.clone(), rollout: lock.cloned(), services, advice }
-}
-
-impl Holder {
-    /// Whether somebody may be at work.
-    pub fn may_run(&self) -> bool {
-        self.life != Life::Dead
-    }
-}
-
-/// It takes part in the life of the service: neither ended nor never started.
-fn is_up(c: &Container) -> bool {
-    matches!(c.state, State::Running | State::Restarting | State::Paused)
+    Status { project: project.name.clone(), rollout: lock.cloned(), services, advice: vec![] }
 }
 
 /// One container's state in a word or two.

@@ -1,37 +1,38 @@
 //! One service's row.
 
-use super::{ContainerStatus, Holder, ServiceStatus, Standing, is_up, word};
+use super::{Condition, ContainerStatus, ServiceStatus, word};
 use crate::{
-    clock,
-    model::Service,
-    observed::{Container, State},
-    plan::{self, Observed},
+    engine::{Container, State},
+    keep::Holder,
+    platform::compose::Observed,
+    project::Service,
+    text::date,
 };
 
-/// A service of the model.
+/// A service of the project.
 pub fn known(
     service: &Service,
     mine: &[&Container],
     observed: &Observed,
     lock: Option<&Holder>,
 ) -> ServiceStatus {
-    let standing = standing(service, mine, observed, lock);
-    let counted = !service.one_shot && !service.provider;
-    let mut row = row(&service.name, mine, standing);
+    let condition = condition(service, mine, observed, lock);
+    let counted = !service.is_job() && !service.is_provider();
+    let mut row = row(&service.name, mine, condition);
     row.wanted = counted.then_some(service.replicas);
     if row.images.is_empty() {
-        row.images.push(service.image.clone());
+        row.images.push(service.image.reference.clone());
     }
     row
 }
 
-/// A service that is not in the model.
-pub fn foreign(name: &str, mine: &[&Container], dormant: bool) -> ServiceStatus {
-    row(name, mine, if dormant { Standing::Dormant } else { Standing::Orphan })
+/// A service that is not in the project.
+pub fn foreign(name: &str, mine: &[&Container], condition: Condition) -> ServiceStatus {
+    row(name, mine, condition)
 }
 
-fn row(name: &str, mine: &[&Container], standing: Standing) -> ServiceStatus {
-    let up: Vec<_> = mine.iter().copied().filter(|c| is_up(c)).collect();
+fn row(name: &str, mine: &[&Container], condition: Condition) -> ServiceStatus {
+    let up: Vec<_> = mine.iter().copied().filter(|c| c.is_up()).collect();
     let shown = if up.is_empty() { mine } else { up.as_slice() };
     let mut images: Vec<String> = Vec::new();
     for container in shown {
@@ -46,8 +47,8 @@ fn row(name: &str, mine: &[&Container], standing: Standing) -> ServiceStatus {
         wanted: None,
         revision: None,
         health: health(shown),
-        since: up.iter().filter_map(|c| clock::seconds(&c.started_at)).min(),
-        standing,
+        since: up.iter().filter_map(|c| date::seconds(&c.started_at)).min(),
+        condition,
         containers: mine.iter().map(|c| container(c, mine)).collect(),
     }
 }
@@ -85,40 +86,46 @@ fn generation(c: &Container) -> (&str, &str) {
     (&c.config_hash, &c.image_id)
 }
 
-fn standing(service: &Service, mine: &[&Container], observed: &Observed, lock: Option<&Holder>) -> Standing {
-    let up: Vec<_> = mine.iter().copied().filter(|c| is_up(c)).collect();
-    if service.provider {
-        return Standing::Provider;
+fn condition(
+    service: &Service,
+    mine: &[&Container],
+    observed: &Observed,
+    lock: Option<&Holder>,
+) -> Condition {
+    let up: Vec<_> = mine.iter().copied().filter(|c| c.is_up()).collect();
+    if service.is_provider() {
+        return Condition::Provider;
     }
-    if service.one_shot {
+    let has_ended = service.may_end() && mine.iter().any(|c| c.state == State::Exited && c.exit_code == 0);
+    if service.is_job() || has_ended && up.is_empty() {
         return job(mine, &up);
     }
     let Some(newest) = up.last() else {
-        return if service.replicas == 0 { Standing::UpToDate } else { Standing::Down };
+        return if service.replicas == 0 { Condition::UpToDate } else { Condition::Down };
     };
     let new = up.iter().filter(|c| generation(c) == generation(newest)).count();
     let old = up.len() - new;
     if old > 0 {
         return match lock.is_some_and(Holder::may_run) {
-            true => Standing::Rolling { new, old },
-            false => Standing::BrokenOff { new, old },
+            true => Condition::Rolling { new, old },
+            false => Condition::Interrupted { new, old },
         };
     }
-    let what = plan::differences(service, &up, observed);
+    let what = observed.wanted(service).differences(up.iter().copied());
     match what.is_empty() {
-        false => Standing::Changed { what },
+        false => Condition::Changed { what },
         true if up.len() != service.replicas as usize => {
-            Standing::Count { running: up.len(), wanted: service.replicas }
+            Condition::Count { running: up.len(), wanted: service.replicas }
         }
-        true => Standing::UpToDate,
+        true => Condition::UpToDate,
     }
 }
 
-fn job(mine: &[&Container], up: &[&Container]) -> Standing {
+fn job(mine: &[&Container], up: &[&Container]) -> Condition {
     match mine.iter().rev().find(|c| c.state == State::Exited) {
-        _ if !up.is_empty() => Standing::JobRunning,
-        Some(last) if last.exit_code == 0 => Standing::JobDone,
-        Some(last) => Standing::JobFailed { exit_code: last.exit_code },
-        None => Standing::Down,
+        _ if !up.is_empty() => Condition::JobRunning,
+        Some(last) if last.exit_code == 0 => Condition::JobDone,
+        Some(last) => Condition::JobFailed { exit_code: last.exit_code },
+        None => Condition::Down,
     }
 }

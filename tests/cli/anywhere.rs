@@ -6,7 +6,7 @@ use crate::{
     history::{revisions, twice},
     output::Output,
     scenario::{Host, Scenario, new, old, read_world},
-    world::{Container, Deed, Entry, Rule, World, hash_of},
+    world::{Action, Container, Entry, Rule, World, hash_of},
 };
 
 /// Two replicas, one after the other. The engine must not bring the first one back.
@@ -36,34 +36,34 @@ fn a_call_fails_in_batches() {
 
 #[test]
 fn a_call_fails_with_hooks() {
-    at_each(deed, hooks, 1, fails);
+    at_each(changes, hooks, 1, fails);
 }
 
 #[test]
 fn a_call_fails_behind_haproxy() {
-    at_each(deed, haproxy, 1, fails);
+    at_each(changes, haproxy, 1, fails);
 }
 
 #[test]
 fn killed_in_batches() {
-    at_each(deed, batches, 2, is_killed);
+    at_each(changes, batches, 2, is_killed);
 }
 
 #[test]
 fn killed_with_hooks() {
-    at_each(deed, hooks, 1, is_killed);
+    at_each(changes, hooks, 1, is_killed);
 }
 
 #[test]
 fn killed_behind_haproxy() {
-    at_each(deed, haproxy, 1, is_killed);
+    at_each(changes, haproxy, 1, is_killed);
 }
 
 /// What serves already need not go before an old one is back.
 #[test]
 fn a_call_fails_with_stop_first() {
     let file = web("scale: 2\nx-zdd: {parallelism: 1, order: stop-first}");
-    at_each(deed, || Scenario::new(&file).with([old("web-1"), old("web-2")]), 1, fails);
+    at_each(changes, || Scenario::new(&file).with([old("web-1"), old("web-2")]), 1, fails);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn at_each_of_a_rollback(call: fn(&str) -> bool, disturb: Disturb) {
 }
 
 fn of_history(line: &str) -> bool {
-    deed(line) || line.contains("revision")
+    changes(line) || line.contains("revision")
 }
 
 fn any(_line: &str) -> bool {
@@ -101,7 +101,7 @@ fn any(_line: &str) -> bool {
 }
 
 /// Between two of these it is all the same when the program is killed.
-fn deed(line: &str) -> bool {
+fn changes(line: &str) -> bool {
     !is_read(line) || line.contains("volume create")
 }
 
@@ -133,7 +133,7 @@ fn at_each_of(
     assert_eq!((whole.exit.code(), whole.world.least["web"]), (Some(0), least), "{whole}");
     for line in lines(&whole).into_iter().filter(|line| call(line)) {
         for done in [false, true] {
-            if done && !deed(&line) {
+            if done && !changes(&line) {
                 continue;
             }
             let Two { first, second } = disturb(story, &host(), &line, done);
@@ -157,14 +157,14 @@ struct Two {
 
 fn fails(story: &Story, host: &Host, line: &str, done: bool) -> Two {
     let error = "Error response from daemon: context deadline exceeded".to_owned();
-    at_the_first(host, line, if done { Deed::FailAfter(1, error) } else { Deed::Fail(1, error) });
+    at_the_first(host, line, if done { Action::FailAfter(1, error) } else { Action::Fail(1, error) });
     let first = host.run(story.first).to_string();
     host.change(|world| world.rules.clear());
     Two { first, second: host.run(story.again) }
 }
 
 fn is_killed(story: &Story, host: &Host, line: &str, done: bool) -> Two {
-    at_the_first(host, line, if done { Deed::HoldAfter } else { Deed::Hold });
+    at_the_first(host, line, if done { Action::HoldAfter } else { Action::Hold });
     let mut running = host.spawn(story.first);
     running.wait_for_call(line);
     if done {
@@ -175,8 +175,8 @@ fn is_killed(story: &Story, host: &Host, line: &str, done: bool) -> Two {
     Two { first: "killed\n".to_owned(), second: host.run(story.again) }
 }
 
-fn at_the_first(host: &Host, line: &str, deed: Deed) {
-    let rule = Rule { call: format!("{line}$"), nth: 1, seen: 0, deed };
+fn at_the_first(host: &Host, line: &str, action: Action) {
+    let rule = Rule { call: format!("{line}$"), nth: 1, seen: 0, action };
     host.change(|world| world.rules.push(rule));
 }
 

@@ -38,7 +38,7 @@ pub fn tell(entries: &[Entry]) -> Vec<String> {
             ends.insert(*pid, *code);
         }
     });
-    let (mut told, mut looks): (Vec<String>, Vec<String>) = (vec![], vec![]);
+    let (mut shown, mut looks): (Vec<String>, Vec<String>) = (vec![], vec![]);
     for entry in entries {
         let Entry::Begin { pid, line, .. } = entry else { continue };
         let line = match ends.get(pid) {
@@ -46,7 +46,7 @@ pub fn tell(entries: &[Entry]) -> Vec<String> {
             Some(code) => format!("{line}  → exit {code}"),
             None => format!("{line}  → killed"),
         };
-        let again = looks.contains(&line) || (is_read(&line) && told.last() == Some(&line));
+        let again = looks.contains(&line) || (is_read(&line) && shown.last() == Some(&line));
         if is_listener(&line) || again {
             continue;
         }
@@ -55,20 +55,20 @@ pub fn tell(entries: &[Entry]) -> Vec<String> {
         } else if line.contains("docker inspect ") {
             looks.push(line.clone());
         }
-        told.push(line);
+        shown.push(line);
     }
     let is_config = |line: &String| line.contains(" config") || line.contains("compose version");
-    told.chunk_by_mut(|a, b| is_config(a) && is_config(b)).for_each(|run| {
+    shown.chunk_by_mut(|a, b| is_config(a) && is_config(b)).for_each(|run| {
         if is_config(&run[0]) {
             run.sort();
         }
     });
-    for i in 1..told.len() {
-        if told[i - 1].contains("docker volume ls") && told[i].contains("docker volume inspect") {
-            told.swap(i - 1, i);
+    for i in 1..shown.len() {
+        if shown[i - 1].contains("docker volume ls") && shown[i].contains("docker volume inspect") {
+            shown.swap(i - 1, i);
         }
     }
-    told
+    shown
 }
 
 fn changes_containers(line: &str) -> bool {

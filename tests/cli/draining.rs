@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use crate::{
     files::{HEALTHCHECK, project, web},
     scenario::{Scenario, new, old},
-    world::{Deed, Reading},
+    world::{Action, Reading},
 };
 
 /// What HAProxy says before it lists its servers.
@@ -17,7 +17,7 @@ fn behind_haproxy(lines: &str) -> Scenario {
 }
 
 #[test]
-fn haproxy_is_told() {
+fn haproxy_drains() {
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
     let output = scenario.run(&["up"]);
     let slots = &output.world.proxy.as_ref().expect("a proxy").slots;
@@ -92,8 +92,8 @@ fn haproxy_is_told() {
 #[test]
 fn haproxy_that_does_not_answer_is_no_obstacle() {
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
-    let mute = Deed::Fail(1, "no runtime socket of HAProxy answers".to_owned());
-    assert_snapshot!(scenario.when("docker exec lb-1", mute).run(&["up"]), @r#"
+    let mute = Action::Fail(1, "no runtime socket of HAProxy answers".to_owned());
+    assert_snapshot!(scenario.when("docker exec lb-1", mute).run(&["up"]), @"
     exit code: 0
     --- stderr
     [TIME]  web  roll: configuration changed
@@ -102,7 +102,7 @@ fn haproxy_that_does_not_answer_is_no_obstacle() {
     [TIME]  web  shop-web-2 started
     [TIME]  web  waiting until healthy, at most [TIME]
     [TIME]  web  shop-web-2 healthy
-    [TIME]  web  warning: shop-lb-1 could not be asked to drain: "docker exec [ID of lb-1] sh" failed: no runtime socket of HAProxy answers
+    [TIME]  web  warning: shop-lb-1 could not be asked to drain: docker exec failed: no runtime socket of HAProxy answers
     [TIME]  web  shop-web-1 stopping (grace 10s)
     [TIME]  web  shop-web-1 stopped (exit code 0)
     [TIME]  web  shop-web-1 removed
@@ -152,7 +152,7 @@ fn haproxy_that_does_not_answer_is_no_obstacle() {
     lb-1 new running
     web-2 new healthy
     at least: 1 of lb, 1 of web
-    "#);
+    ");
 }
 
 /// A run that was killed between drain and stop has left a slot drained: whoever comes there must serve.
@@ -160,7 +160,7 @@ fn haproxy_that_does_not_answer_is_no_obstacle() {
 fn haproxy_forgets_a_killed_run() {
     let host = behind_haproxy("")
         .with([old("web-1"), new("lb-1").is("running")])
-        .when("docker stop", Deed::Hold)
+        .when("docker stop", Action::Hold)
         .host();
     let mut first = host.spawn(&["up"]);
     first.wait_for_call("docker stop");
@@ -177,7 +177,7 @@ fn haproxy_forgets_a_killed_run() {
 fn haproxy_forgets_a_killed_run_that_had_stopped_everything() {
     let host = behind_haproxy("x-zdd: {order: stop-first}")
         .with([old("web-1"), new("lb-1").is("running")])
-        .when("docker stop", Deed::HoldAfter)
+        .when("docker stop", Action::HoldAfter)
         .host();
     let mut first = host.spawn(&["up", "--allow-downtime"]);
     first.wait_for_call("docker stop").wait_for_done();
@@ -196,17 +196,19 @@ fn haproxy_has_no_place_for_the_new_one() {
     let scenario = behind_haproxy("").haproxy("web", 1, 0).with([old("web-1"), new("lb-1").is("running")]);
     let output = scenario.run(&["up", "--drain-timeout", "1s"]);
     assert_eq!(output.exit.code(), Some(3), "{output}");
-    assert!(output.stderr.contains("web: the new version failed (shop-lb-1 has no new container among the servers of app: do its own checks pass, and has server-template twice as many places as there are replicas?); shop-web-1 serves now"), "{output}");
+    let why = "new version failed: shop-lb-1 has no new container among the servers of app: do its own checks pass, and has server-template twice as many places as there are replicas?\n";
+    assert!(output.stderr.contains(why), "{output}");
+    assert!(output.stderr.contains("web: the new version failed; shop-web-1 serves now"), "{output}");
     assert_eq!(output.world.containers.iter().filter(|c| c.service == "web").count(), 1, "{output}");
 }
 
 /// HAProxy cannot be asked for a moment while the new one is on its way into the pool: it is waited for all the same.
 #[test]
 fn haproxy_is_asked_again_before_the_old_one_goes() {
-    let without_it = Deed::Print(format!("{COLUMNS}3 app 1 app1 172.18.0.2 2 0 1\n"));
+    let without_it = Action::Print(format!("{COLUMNS}3 app 1 app1 172.18.0.2 2 0 1\n"));
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
     let scenario = scenario.when_nth(2, "docker exec lb-1", without_it);
-    let mute = Deed::Fail(1, "no answer".to_owned());
+    let mute = Action::Fail(1, "no answer".to_owned());
     let output = scenario.when_nth(3, "docker exec lb-1", mute).run(&["up"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
     let text = output.to_string();
@@ -252,9 +254,9 @@ fn haproxy_has_the_service_in_two_backends() {
     };
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
     let scenario = scenario
-        .when_nth(2, "docker exec lb-1", Deed::Print(look(0)))
-        .when_nth(3, "docker exec lb-1", Deed::Print(look(0)))
-        .when_nth(4, "docker exec lb-1", Deed::Print(look(2)));
+        .when_nth(2, "docker exec lb-1", Action::Print(look(0)))
+        .when_nth(3, "docker exec lb-1", Action::Print(look(0)))
+        .when_nth(4, "docker exec lb-1", Action::Print(look(2)));
     let output = scenario.run(&["up"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
     let argvs = output.argvs();
@@ -270,12 +272,12 @@ fn haproxy_has_the_service_in_two_backends() {
 
 /// Whoever has been told to go cannot come back at once.
 #[test]
-fn nobody_is_told_to_go_when_the_new_one_has_died() {
+fn nobody_is_stopped_when_the_new_one_has_died() {
     let file = web("pre_stop: [{command: [drain]}]\nx-zdd: {settle: 700ms, drain: {until: unhealthy}}");
     let scenario = Scenario::new(&file).with([old("web-1")]).starts("web", "healthy, exited 1");
     let output = scenario.run(&["up"]);
     assert_eq!(output.exit.code(), Some(3), "{output}");
-    assert!(!output.deeds().iter().any(|call| call.contains("docker exec web-1")), "{output}");
+    assert!(!output.changes().iter().any(|call| call.contains("docker exec web-1")), "{output}");
     assert!(output.stderr.contains("shop-web-2 exited with code 1"), "{output}");
 }
 
@@ -370,11 +372,12 @@ fn haproxy_changes_too() {
     docker rm -v lb-1
     docker ps lb
     docker inspect lb-2
-    docker ps lb
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker inspect web-2
+    docker ps lb
+    docker inspect lb-2
     docker exec lb-2 sh -c SCRIPT zdd show servers state; show stat -1 4 -1
     docker inspect web-1
     docker exec lb-2 sh -c SCRIPT zdd show servers state; show stat -1 4 -1
@@ -449,8 +452,8 @@ fn haproxy_is_replaced_under_way() {
         let scenario =
             behind_haproxy("").with([old("web-1"), new("lb-1").is("running"), new("lb-2").is("exited 0")]);
         let scenario = scenario
-            .when_nth(nth, exec, Deed::Becomes("lb-2".to_owned(), Reading::parse("running")))
-            .when_nth(nth, exec, Deed::Vanishes("lb-1".to_owned()));
+            .when_nth(nth, exec, Action::Becomes("lb-2".to_owned(), Reading::parse("running")))
+            .when_nth(nth, exec, Action::Vanishes("lb-1".to_owned()));
         let output = scenario.run(&["up", "web"]);
         assert_eq!(output.exit.code(), Some(0), "{output}");
         assert!(output.stderr.contains("shop-web-1 draining (HAProxy in shop-lb-2)"), "{nth}: {output}");
@@ -465,7 +468,7 @@ fn haproxy_is_replaced_under_way() {
 fn haproxy_goes_for_good() {
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
     let output =
-        scenario.when_nth(3, "docker exec lb-1", Deed::Vanishes("lb-1".to_owned())).run(&["up", "web"]);
+        scenario.when_nth(3, "docker exec lb-1", Action::Vanishes("lb-1".to_owned())).run(&["up", "web"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
     assert_eq!(output.stderr.matches("shop-lb-1 could not be asked to drain").count(), 1, "{output}");
 }
@@ -480,9 +483,9 @@ fn the_haproxy_that_is_written_serves_another_service() {
             let scenario = scenario.with(numbers.map(|number| old(&format!("web-{number}"))));
             let output = scenario.run(&["up", "--order", order, "--allow-downtime"]);
             assert_eq!(output.exit.code(), Some(0), "{output}");
-            let told =
+            let shown =
                 "none of its containers is among the servers of HAProxy in shop-lb-1, so nothing is drained";
-            assert_eq!(output.stderr.matches(told).count(), replicas - 1, "{output}");
+            assert_eq!(output.stderr.matches(shown).count(), replicas - 1, "{output}");
         }
     }
 }
@@ -490,12 +493,12 @@ fn the_haproxy_that_is_written_serves_another_service() {
 /// A service that is behind the proxy, and a container of it that is not.
 #[test]
 fn haproxy_does_not_know_an_old_one() {
-    let unknown = Deed::Print(format!("{COLUMNS}3 app 1 app1 172.18.0.99 2 0 1\n"));
+    let unknown = Action::Print(format!("{COLUMNS}3 app 1 app1 172.18.0.99 2 0 1\n"));
     let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
     let output = scenario.when_nth(3, "docker exec lb-1", unknown).run(&["up"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
-    let told = "warning: shop-web-1 is not among the servers of shop-lb-1, so it is not drained there";
-    assert!(output.stderr.contains(told), "{output}");
+    let shown = "warning: shop-web-1 is not among the servers of shop-lb-1, so it is not drained there";
+    assert!(output.stderr.contains(shown), "{output}");
 }
 
 /// On a network with both, HAProxy prefers the addresses of IPv6.
@@ -512,8 +515,8 @@ fn haproxy_knows_them_by_ipv6() {
 #[test]
 fn a_drain_by_haproxy_stumbles() {
     let calls = (2..=5).map(|nth| (nth, "docker exec lb-1")).chain([(1, "docker inspect web-1$")]);
-    let fails = || Deed::Fail(1, "no answer".to_owned());
-    let garbage = || Deed::Print("<html>502 Bad Gateway</html>\n".to_owned());
+    let fails = || Action::Fail(1, "no answer".to_owned());
+    let garbage = || Action::Print("<html>502 Bad Gateway</html>\n".to_owned());
     for (nth, call, stumbles) in calls.flat_map(|(nth, call)| [(nth, call, fails()), (nth, call, garbage())])
     {
         let scenario = behind_haproxy("").with([old("web-1"), new("lb-1").is("running")]);
@@ -528,7 +531,7 @@ fn a_drain_by_haproxy_stumbles() {
 #[test]
 fn until_docker_calls_it_unhealthy() {
     let file = web("pre_stop: [{command: [drain]}]\nx-zdd: {drain: unhealthy}");
-    let unhealthy = Deed::Becomes("web-1".to_owned(), Reading::parse("unhealthy: draining"));
+    let unhealthy = Action::Becomes("web-1".to_owned(), Reading::parse("unhealthy: draining"));
     let scenario = Scenario::new(&file).with([old("web-1")]).when("docker exec web-1", unhealthy);
     assert_snapshot!(scenario.run(&["up"]), @"
     exit code: 0
@@ -599,8 +602,8 @@ fn in_vain_until_the_drain_timeout() {
     assert_eq!(output.exit.code(), Some(0), "{output}");
     assert_snapshot!(output.stderr, @r#"
     [TIME]  web  roll: configuration changed
-    [TIME]  web  warning: drain: nothing makes the healthcheck of shop-web-1 fail, so it will be waited for in vain; write "pre_stop: [{command: [touch, /run/drain/now]}]" and "tmpfs: [/run/drain]", and let the healthcheck fail while that file is there
-    [TIME]  web  warning: drain: Docker may need 3s to call shop-web-1 unhealthy (interval 1s × retries 2 + timeout 1s), and drain_timeout is 300ms; write "x-zdd: {drain_timeout: 8s}"
+    [TIME]  web  warning: it drains until it is unhealthy, which takes up to 3s (interval 1s × retries 2 + timeout 1s), but drain_timeout is 300ms; write "x-zdd: {drain_timeout: 8s}", and let it fail sooner in later rollouts
+    [TIME]  web  warning: it drains until it is unhealthy, but no pre_stop hook makes its healthcheck fail; write one that creates a file, "pre_stop: [{command: [touch, /tmp/drain]}]", and let the healthcheck fail while it is there, with requests still answered
     [TIME]  web  roll to 1 replica
     [TIME]  web  shop-web-2 started
     [TIME]  web  waiting until healthy, at most [TIME]
@@ -650,13 +653,13 @@ fn for_a_time() {
     ");
 }
 
-/// New ones that have served leave the proxy as old ones do, or the way back would cost requests.
+/// New ones that have served leave the proxy as old ones do, or the rollback would cost requests.
 #[test]
-fn new_ones_that_served_drain_on_the_way_back() {
+fn new_ones_that_served_drain_in_a_rollback() {
     let file = web(
         "scale: 2\npre_stop: [{command: [drain]}]\nx-zdd: {parallelism: 1, drain: {until: unhealthy, plus: 100ms}}",
     );
-    let drains = |name: &str| Deed::Becomes(name.to_owned(), Reading::parse("unhealthy: draining"));
+    let drains = |name: &str| Action::Becomes(name.to_owned(), Reading::parse("unhealthy: draining"));
     let scenario = Scenario::new(&file).with([old("web-1"), old("web-2")]);
     let scenario = scenario.starts("web", "starting, healthy").starts("web", "exited 1");
     let scenario =
@@ -680,8 +683,10 @@ fn new_ones_that_served_drain_on_the_way_back() {
     [TIME]  web  shop-web-1 stopped (exit code 0)
     [TIME]  web  batch 2 of 2: start 1, retire 1
     [TIME]  web  shop-web-4 started
-    [TIME]  web  shop-web-4 exited with code 1
-    [TIME]  web  new version refused: shop-web-4 exited with code 1
+    [TIME]  web  new version failed: shop-web-4 exited with code 1
+    [TIME]  web  shop-web-4 stopping (grace 10s)
+    [TIME]  web  shop-web-4 stopped (exit code 1)
+    [TIME]  web  shop-web-4 removed
     [TIME]  web  shop-web-1 starting again
     [TIME]  web  waiting until healthy, at most [TIME]
     [TIME]  web  shop-web-1 serves again
@@ -693,12 +698,9 @@ fn new_ones_that_served_drain_on_the_way_back() {
     [TIME]  web  shop-web-3 drained
     [TIME]  web  shop-web-3 draining (100ms)
     [TIME]  web  shop-web-3 stopping (grace 10s)
-    [TIME]  web  shop-web-4 stopping (grace 10s)
     [TIME]  web  shop-web-3 stopped (exit code 0)
-    [TIME]  web  shop-web-4 stopped (exit code 1)
     [TIME]  web  shop-web-3 removed
-    [TIME]  web  shop-web-4 removed
-    [TIME]  web  rolled back in [TIME], serving shop-web-1, shop-web-2
+    [TIME]  web  rolled back in [TIME], serving shop-web-1 and shop-web-2
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -706,10 +708,10 @@ fn new_ones_that_served_drain_on_the_way_back() {
       shop-web-3  [BAR]
       shop-web-4  [BAR]
                   ░ starting  █ serving  ▒ draining  ▓ stopping  ! failed
-    start [TIME], health [TIME], drain [TIME], stop [TIME], undo [TIME], total [TIME]
+    start [TIME], health [TIME], drain [TIME], stop [TIME], rollback [TIME], total [TIME]
 
-    web: the new version failed (shop-web-4 exited with code 1); shop-web-1 and shop-web-2 serve now
-    hint: mend the new version and type "docker zdd up" again
+    web: the new version failed (shop-web-4); shop-web-1 and shop-web-2 serve now
+    hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -736,16 +738,17 @@ fn new_ones_that_served_drain_on_the_way_back() {
     docker inspect web-4
     docker logs --tail 20 web-4
     docker ps web
-    docker inspect web-3 web-4
-    docker inspect web-1
+    docker stop web-4
+    docker inspect web-4
+    docker rm -v web-4
     docker start web-1
     docker inspect web-1
-    docker inspect web-3 web-4
-    docker exec web-3 drain
+    docker ps web
     docker inspect web-3
-    docker stop web-3 web-4
-    docker inspect web-3 web-4
-    docker rm -v web-3 web-4
+    docker exec web-3 drain
+    docker stop web-3
+    docker inspect web-3
+    docker rm -v web-3
     docker ps web
     docker inspect web-1 web-2
     docker volume ls

@@ -49,8 +49,8 @@ fn the_calls_in_full() {
     -l error compose -p shop --ansi never --progress json --dry-run up -d --pull never --no-build --scale web=1
     -l error compose -p shop --ansi never --progress json up --no-start --no-deps --no-recreate --pull never --no-build --scale web=3 web
     -l error compose -p shop --progress quiet run --rm -T --no-deps --label traefik.enable=false --label io.zdd.pre-start=web web migrate
-    -l error compose config
     -l error compose config --hash *
+    -l warn compose config
     compose version --short
     events --format {{.ID}} {{.Status}} --filter type=container --filter label=com.docker.compose.project=shop --filter event=health_status --filter event=start --filter event=die --filter event=oom --filter event=stop --filter event=destroy --filter event=pause --filter event=unpause
     exec web-1 drain
@@ -136,7 +136,7 @@ fn compose_s_flags_reach_every_call_of_compose() {
         .collect();
     assert!(loading.len() > 4, "{output}");
     for argv in loading {
-        assert!(argv.starts_with(&["-l", "error", "compose"]) && argv[3..].starts_with(&given), "{argv:?}");
+        assert!(argv[0] == "-l" && argv[2] == "compose" && argv[3..].starts_with(&given), "{argv:?}");
     }
     for argv in calls.iter().map(|argv| words(argv)).filter(|argv| !has(argv, "compose")) {
         assert!(!given.iter().filter(|word| word.starts_with('-')).any(|word| has(&argv, word)), "{argv:?}");
@@ -217,13 +217,10 @@ fn standard_input_is_named_in_messages() {
 #[test]
 fn names_that_compose_allows() {
     for project in ["9", "a_b-c", "0x1f", "no", "1e3", "with-web-in-it"] {
-        let name = if project.starts_with("9") || project == "no" || project == "1e3" {
-            format!("\"{project}\"")
-        } else {
-            project.to_owned()
-        };
-        let file =
-            web("").replace("name: shop\n", &format!("name: {name}\n")).replace("  web:", "  my.web_2-x:");
+        // Compose quotes what YAML would take for something else.
+        let file = web("")
+            .replace("name: shop\n", &format!("name: \"{project}\"\n"))
+            .replace("  web:", "  my.web_2-x:");
         let output = Scenario::new(&file).with([old("my.web_2-x-1")]).run(&["-p", project, "up"]);
         assert_eq!(output.exit.code(), Some(0), "{output}");
         assert_eq!(output.world.containers[0].name, format!("{project}-my.web_2-x-2"), "{output}");
@@ -261,9 +258,9 @@ fn secrets_are_in_no_argument() {
     let file = web(&format!("pre_start: {hook}\npost_start: {hook}\npre_stop: {hook}"));
     let output = Scenario::new(&file).with([old("web-1"), old("web-2").is("exited 0")]).run(&["up"]);
     let hooks: Vec<_> = output
-        .deeds()
+        .changes()
         .into_iter()
-        .filter(|deed| deed.contains("--env TOKEN (\"s3cret\" in its environment)"))
+        .filter(|call| call.contains("--env TOKEN (\"s3cret\" in its environment)"))
         .collect();
     assert_eq!(hooks.len(), 3, "{output}");
     assert!(!output.argvs().iter().any(|argv| argv.iter().any(|word| word.contains("s3cret"))), "{output}");

@@ -1,17 +1,17 @@
-//! Revisions: what is written down, and the way back.
+//! Revisions: what is written down, and rollbacks.
 
 use std::{thread::sleep, time::Duration};
 
 use insta::assert_snapshot;
 use rustix::process::Signal;
-use zdd::history::{Ending, Revision};
+use zdd::{event::Outcome, keep::Revision};
 
 use crate::{
     files::{HEALTHCHECK, project, web},
     output::Output,
     running::Running,
     scenario::{Host, Scenario, new, old},
-    world::{Container, Deed, Rule, World, hex},
+    world::{Action, Container, Rule, World, hex},
 };
 
 /// Two rollouts: of the image that is there, and of one that was pulled.
@@ -53,9 +53,9 @@ fn a_rollout_is_written_down_without_its_secrets() {
     let output = shop().env("USER", "anna").run(&["up"]);
     let revision = last(&output);
     let web = &revision.services["web"];
-    assert_eq!((revision.number, revision.outcome, web.replicas), (1, Ending::Done, 1));
+    assert_eq!((revision.number, revision.outcome, web.replicas), (1, Outcome::Done, 1));
     assert_eq!(web.image.as_ref(), output.world.images.get("web"));
-    assert!(revision.who.starts_with("anna@") && revision.commit.is_none(), "{revision:?}");
+    assert!(!revision.who.starts_with("uid ") && revision.commit.is_none(), "{revision:?}");
     assert!(revision.directory.is_some_and(|folder| folder.ends_with("/project")));
     assert!(!is_secret_in_arguments(&output), "{output}");
     let archive = output.world.imported.values().next().expect("the project");
@@ -88,7 +88,7 @@ fn a_failure_is_written_down_with_its_reason_and_keeps_no_image() {
     let output = shop().starts("web", "exited 7").run(&["up"]);
     assert_eq!(output.exit.code(), Some(3));
     let revision = last(&output);
-    assert_eq!(revision.outcome, Ending::Failed);
+    assert_eq!(revision.outcome, Outcome::RolledBack);
     assert_eq!(revision.reason.as_deref(), Some("web: shop-web-2 exited with code 7"));
     assert_eq!(kept(&output.world), ["r1"]);
 }
@@ -96,7 +96,7 @@ fn a_failure_is_written_down_with_its_reason_and_keeps_no_image() {
 /// What a hook writes may be a secret, and a label is not.
 #[test]
 fn of_a_hook_that_failed_only_its_kind_is_written_down() {
-    let said = |text: &str| Deed::Fail(1, format!("{text}\nno route for hunter2"));
+    let said = |text: &str| Action::Fail(1, format!("{text}\nno route for hunter2"));
     let hook = |kind: &str, call: &str| {
         let file = web(&format!("{kind}: [{{command: [migrate]}}]"));
         let containers = [old("web-1"), old("web-2").is("exited 0")];
@@ -124,9 +124,9 @@ fn what_cannot_be_written_down_is_deployed_all_the_same() {
     for call in
         ["docker volume ls", "docker image ls", "docker tag", "docker import", "docker volume create zdd-rev"]
     {
-        let output = shop().when(call, Deed::Fail(1, "no space left on device".to_owned())).run(&["up"]);
+        let output = shop().when(call, Action::Fail(1, "no space left on device".to_owned())).run(&["up"]);
         assert_eq!(output.exit.code(), Some(0), "{output}");
-        assert!(output.stderr.contains("warning: this rollout is missing in the history"), "{output}");
+        assert!(output.stderr.contains("warning: this rollout is not recorded in the history"), "{output}");
         assert!(output.stderr.contains("no space left on device"), "{output}");
         assert!(output.stderr.contains("web is up to date"), "{output}");
         assert_eq!(revisions(&output.world), [], "{call}");
@@ -136,9 +136,9 @@ fn what_cannot_be_written_down_is_deployed_all_the_same() {
 /// Its import would take the tag, and leave the image without a name that nobody finds again.
 #[test]
 fn a_document_without_a_revision_is_removed_by_the_next() {
-    let full = Deed::Fail(1, "no space left on device".to_owned());
+    let full = Action::Fail(1, "no space left on device".to_owned());
     let host = shop().when_nth(1, "docker volume create zdd-rev", full).host();
-    assert!(host.run(&["up"]).stderr.contains("missing in the history"));
+    assert!(host.run(&["up"]).stderr.contains("not recorded in the history"));
     let output = host.run(&["up", "--force-recreate"]);
     assert_eq!(last(&output).number, 1, "{output}");
     let of_history = output.calls.iter().filter(|line| line.contains("zdd-revision"));
@@ -157,11 +157,11 @@ fn a_list_without_the_revisions_is_not_believed() {
     for list in ["<html>502 Bad Gateway</html>\n", ""] {
         let host = shop().host();
         assert!(host.run(&["up"]).exit.success());
-        let rule = |deed| Rule { call: "docker volume ls".to_owned(), nth: 1, seen: 0, deed };
-        host.change(|world| world.rules.push(rule(Deed::Print(list.to_owned()))));
+        let rule = |action| Rule { call: "docker volume ls".to_owned(), nth: 1, seen: 0, action };
+        host.change(|world| world.rules.push(rule(Action::Print(list.to_owned()))));
         let output = host.run(&["up", "--force-recreate"]);
         assert_eq!(output.exit.code(), Some(0), "{output}");
-        assert!(output.stderr.contains("this rollout is missing in the history"), "{output}");
+        assert!(output.stderr.contains("this rollout is not recorded in the history"), "{output}");
         assert!(kept(&output.world).contains(&"r1"), "{output}");
         assert_eq!(last(&host.run(&["up", "--force-recreate"])).number, 2);
     }
@@ -211,7 +211,7 @@ fn back_to_an_image_whose_tag_has_moved() {
     start [TIME], health [TIME], stop [TIME], total [TIME]
 
     web is back at revision 1
-    hint: the file may say something else: "docker zdd diff" shows it, "docker zdd up" deploys it again
+    hint: the file may differ: "docker zdd diff" shows how, "docker zdd up" deploys it again
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -279,7 +279,7 @@ fn a_second_rollback_to_the_same_touches_nothing() {
     assert!(host.run(&["rollback"]).exit.success());
     let output = host.run(&["rollback", "--to", "1"]);
     assert!(output.stderr.contains("nothing was touched"), "{output}");
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
 }
 
 #[test]
@@ -288,14 +288,14 @@ fn a_rollback_of_what_runs_already_leaves_it_although_its_tag_has_moved() {
     assert!(host.run(&["up"]).exit.success());
     host.change(|world| drop(world.images.insert("web".to_owned(), format!("sha256:{}", hex("pulled")))));
     let output = host.run(&["rollback", "--to", "1"]);
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     assert!(!output.stderr.contains("Compose does not agree"), "{output}");
 }
 
 /// What leaves is of the present version: the file as it is now knows how.
 #[test]
 fn a_rollback_is_rolled_as_the_present_file_says() {
-    let now = "pre_stop: [{command: [goodbye]}]\nx-zdd: {settle: 1s}";
+    let now = "pre_stop: [{command: [goodbye]}]\nx-zdd: {settle: 100ms}";
     let host = || {
         let host = twice(shop());
         host.change(|world| world.config = web(now));
@@ -330,14 +330,14 @@ fn a_rollback_to_files_that_are_gone() {
     let output = host(binds).run(&["rollback"]);
     assert!(output.exit.success(), "{output}");
     let warnings: Vec<_> = output.stderr.lines().filter(|line| line.contains("warning")).collect();
-    assert_snapshot!(warnings.join("\n"), @"[TIME]  web  warning: it mounts /no/such, which is not there any more; the engine may make an empty folder of it");
+    assert_snapshot!(warnings.join("\n"), @"[TIME]  web  warning: it mounts /no/such, which no longer exists; the engine may create an empty folder there");
 
     let host = host("configs: [{source: site, target: /etc/site.conf}]");
     let output = host.run(&["rollback"]);
     assert_eq!(output.exit.code(), Some(1), "{output}");
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     assert_snapshot!(output.stderr, @r#"
-    revision 1 cannot be deployed again: service web needs /no/such/site.conf, which is not there any more; nothing was touched
+    revision 1 cannot be deployed again: service web needs /no/such/site.conf, which no longer exists; nothing was touched
     hint: "docker zdd history" lists the others; --to N chooses one
     "#);
     // What lies on another machine cannot be looked for.
@@ -350,7 +350,10 @@ fn a_rollback_to_files_that_are_gone() {
 #[test]
 fn a_sidecar_goes_back_to_its_image_whose_tag_has_moved() {
     let web = format!("image: web\n{HEALTHCHECK}");
-    let file = project(&[("web", &web), ("sidecar", "image: sidecar\nnetwork_mode: service:web")]);
+    let file = project(&[
+        ("web", &web),
+        ("sidecar", "image: sidecar\nnetwork_mode: service:web\nx-zdd: {monitor: 100ms}"),
+    ]);
     let host = Scenario::new(&file).host();
     assert!(host.run(&["up"]).exit.success());
     host.change(|world| {
@@ -376,10 +379,10 @@ fn the_plan_of_a_rollback_takes_no_lock() {
     Rollback to revision 1 (up of web by WHO, done)
     Project shop
       web  roll       image changed
-             1. start 1 new container (scale 2; undo: remove)
+             1. start 1 new container (scale 2; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
              3. drain shop-web-3
-             4. stop shop-web-3 (undo: start again)
+             4. stop shop-web-3 (rollback: start again)
              5. remove shop-web-3
     ");
 }
@@ -432,7 +435,7 @@ fn only_good_revisions_are_gone_back_to() {
     let output = host.run(&["rollback", "--to", "2"]);
     assert_eq!(output.exit.code(), Some(1));
     assert_snapshot!(output.stderr, @r#"
-    revision 2 did not go well (web: shop-web-3 exited with code 7); nothing was touched
+    revision 2 did not succeed (web: shop-web-3 exited with code 7); nothing was touched
     hint: choose a good one: "docker zdd history" lists the revisions
     "#);
     let output = host.run(&["rollback", "--to", "9"]);
@@ -452,10 +455,13 @@ fn a_rollback_that_fails_says_what_serves() {
     assert_eq!(output.exit.code(), Some(3));
     assert_snapshot!(output.stderr.lines().rev().take(2).collect::<Vec<_>>().join("\n"), @r#"
     hint: "docker zdd history" lists the revisions, "docker zdd rollback --to N" goes to one of them
-    web: revision 1 failed (shop-web-4 exited with code 7); shop-web-3 serves now
+    web: revision 1 failed (shop-web-4); shop-web-3 serves now
     "#);
     let revision = last(&output);
-    assert_eq!((revision.outcome, revision.cause.to_string()), (Ending::Failed, "rollback to 1".to_owned()));
+    assert_eq!(
+        (revision.outcome, revision.cause.to_string()),
+        (Outcome::RolledBack, "rollback to 1".to_owned())
+    );
 }
 
 /// The file may have a service that the revision does not have yet: it is no orphan unless that is typed.
@@ -505,7 +511,10 @@ fn what_the_revision_does_not_have_is_left_unless_it_is_asked_for() {
 #[test]
 fn a_rollback_passes_over_what_would_change_nothing() {
     let host = twice(shop());
-    let services = [("web", format!("image: web\n{HEALTHCHECK}")), ("worker", "image: web".to_owned())];
+    let services = [
+        ("web", format!("image: web\n{HEALTHCHECK}")),
+        ("worker", "image: web\nx-zdd: {monitor: 100ms}".to_owned()),
+    ];
     let services = services.each_ref().map(|(name, lines)| (*name, lines.as_str()));
     host.change(|world| world.config = project(&services));
     let third = host.run(&["up"]);
@@ -552,7 +561,7 @@ fn a_rollback_never_goes_forward() {
     let output = host.run(&["rollback"]);
     let numbers: Vec<_> = revisions(&output.world).iter().map(|revision| revision.number).collect();
     assert_eq!(numbers, (1..=11).collect::<Vec<_>>());
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     assert_snapshot!(output.stderr, @r#"
     revision 3 is deployed, and there is no good one before it that differs; nothing was touched
     hint: "docker zdd history" lists the revisions
@@ -562,7 +571,7 @@ fn a_rollback_never_goes_forward() {
 /// A rollback that is killed half way, and typed again.
 #[test]
 fn a_killed_rollback_is_gone_on_with() {
-    let host = shop().offers_new("web").when_nth(3, "docker stop", Deed::HoldAfter).host();
+    let host = shop().offers_new("web").when_nth(3, "docker stop", Action::HoldAfter).host();
     for args in [vec!["up", "--scale", "web=2"], vec!["up", "--scale", "web=2", "--pull", "always"]] {
         assert!(host.run(&args).exit.success());
     }
@@ -581,7 +590,7 @@ fn a_killed_rollback_is_gone_on_with() {
 /// A revision is read through a container; what a killed run has left of it is removed by the next.
 #[test]
 fn a_killed_reading_leaves_nothing_for_ever() {
-    let host = shop().when_nth(1, "docker create", Deed::HoldAfter).host();
+    let host = shop().when_nth(1, "docker create", Action::HoldAfter).host();
     assert!(host.run(&["up"]).exit.success());
     let mut running = host.spawn(&["diff"]);
     running.wait_for_done();
@@ -615,7 +624,7 @@ fn interrupted_twice(mut running: Running) -> Output {
 #[test]
 fn a_reading_that_is_given_up_leaves_nothing() {
     let host = |timeout: &str| {
-        let slow = shop().when_nth(1, "docker create", Deed::HoldAfter).env("ZDD_CALL_TIMEOUT", timeout);
+        let slow = shop().when_nth(1, "docker create", Action::HoldAfter).env("ZDD_CALL_TIMEOUT", timeout);
         let host = slow.host();
         assert!(host.run(&["up"]).exit.success());
         host
@@ -629,7 +638,7 @@ fn a_reading_that_is_given_up_leaves_nothing() {
 
 #[test]
 fn what_a_killed_reading_has_left_does_not_keep_what_is_forgotten() {
-    let host = shop().when_nth(1, "docker create", Deed::HoldAfter).host();
+    let host = shop().when_nth(1, "docker create", Action::HoldAfter).host();
     assert!(host.run(&["up"]).exit.success());
     let mut running = host.spawn(&["diff"]);
     running.wait_for_done();
@@ -644,7 +653,7 @@ fn what_a_killed_reading_has_left_does_not_keep_what_is_forgotten() {
 
 #[test]
 fn two_may_read_at_once() {
-    let taken = || Deed::Fail(1, "Error response from daemon: No such container: 7".to_owned());
+    let taken = || Action::Fail(1, "Error response from daemon: No such container: 7".to_owned());
     let host = |scenario: Scenario| {
         let host = scenario.host();
         assert!(host.run(&["up"]).exit.success());
@@ -750,6 +759,8 @@ fn a_history_that_is_forgotten_leaves_nothing() {
     docker ps -a --filter label=io.zdd.revision.reading=true
     docker volume rm zdd-revision-shop-1 zdd-revision-shop-2
     docker image rm zdd-revision/shop:3d7d6ef7f201 zdd-revision/shop:94cf65b55eff zdd-revision/shop:r1 zdd-revision/shop:r2
+    docker volume ls --filter label=io.zdd.revision
+    docker image ls zdd-helper
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
@@ -765,36 +776,34 @@ fn a_history_that_is_forgotten_leaves_nothing() {
 /// The revisions go first, then their images: who breaks it off has forgotten some.
 #[test]
 fn a_history_that_is_forgotten_in_part_is_not_untouched() {
-    let broken_off = |call: &str, deed: Deed| {
+    let cut_off = |call: &str, action: Action| {
         let host = twice(shop());
-        host.change(|world| world.rules.push(Rule { call: call.to_owned(), nth: 1, seen: 0, deed }));
+        host.change(|world| world.rules.push(Rule { call: call.to_owned(), nth: 1, seen: 0, action }));
         host
     };
-    let full = || Deed::FailAfter(1, "Error response from daemon: no space left on device".to_owned());
-    let host = broken_off("docker image rm", full());
+    let full = || Action::FailAfter(1, "Error response from daemon: no space left on device".to_owned());
+    let host = cut_off("docker image rm", full());
     let output = host.run(&["history", "--forget"]);
     assert_eq!(output.exit.code(), Some(1), "{output}");
-    assert_snapshot!(output.stderr, @r#"
-    "docker image rm zdd-revision/shop:3d7d6ef7f201 zdd-revision/shop:94cf65b55eff zdd-revision/shop:r1 zdd-revision/shop:r2" failed: Error response from daemon: no space left on device; 2 revisions of project shop are forgotten, images of them may still be there
-    hint: type the same again to remove what is left
-    "#);
+    assert_snapshot!(output.stderr, @"
+    docker image rm failed: Error response from daemon: no space left on device; 2 revisions of project shop may be forgotten, images of them may still be there
+    hint: run the same command again to remove the rest
+    ");
     let output = host.run(&["history", "--forget"]);
     assert_eq!(output.stdout, "forgot 0 revisions of project shop\n", "{output}");
     assert!(output.world.volumes.is_empty() && kept(&output.world).is_empty(), "{output}");
 
-    let output = broken_off("docker volume rm zdd-rev", full()).run(&["history", "--forget"]);
-    assert_snapshot!(output.stderr, @r#"
-    "docker volume rm zdd-revision-shop-1 zdd-revision-shop-2" failed: Error response from daemon: no space left on device; 2 revisions of project shop may be forgotten, their images are still there
-    hint: type the same again to remove what is left
-    "#);
+    let output = cut_off("docker volume rm zdd-rev", full()).run(&["history", "--forget"]);
+    assert_snapshot!(output.stderr, @"
+    docker volume rm failed: Error response from daemon: no space left on device; 2 revisions of project shop may be forgotten, images of them may still be there
+    hint: run the same command again to remove the rest
+    ");
 
-    for (call, said) in
-        [("docker volume rm zdd-rev", "may be forgotten"), ("docker image rm", "are forgotten")]
-    {
-        let output = interrupted_twice(broken_off(call, Deed::HoldAfter).spawn(&["history", "--forget"]));
+    for call in ["docker volume rm zdd-rev", "docker image rm"] {
+        let output = interrupted_twice(cut_off(call, Action::HoldAfter).spawn(&["history", "--forget"]));
         assert_eq!(output.exit.code(), Some(130), "{output}");
         assert!(
-            output.stderr.contains(&format!("interrupted; 2 revisions of project shop {said}")),
+            output.stderr.contains("interrupted; 2 revisions of project shop may be forgotten"),
             "{output}"
         );
         assert!(!output.stderr.contains("nothing was touched"), "{output}");
@@ -807,7 +816,7 @@ fn what_differs_from_the_file() {
     let same = host.run(&["diff"]);
     assert_eq!(same.stdout, "nothing differs between revision 2 and the file\n", "{same}");
     let output = host.run(&["diff", "1"]);
-    assert!(output.stdout.starts_with("web\n  image: the same tag means another image ("), "{output}");
+    assert!(output.stdout.starts_with("web\n  image: same tag, different image ("), "{output}");
     host.change(|world| {
         world.config = world.config.replace("hunter2", "hunter3").replace("image: web", "image: web:2")
     });
@@ -918,13 +927,13 @@ fn a_pruned_revision_is_marked() {
 #[test]
 fn an_interrupted_restart_is_not_gone_on_with_by_up() {
     let host = Scenario::new(&web("scale: 2")).with([new("web-1"), new("web-2")]);
-    let mut running = host.when("docker stop", Deed::Hold).spawn(&["restart", "--parallelism", "1"]);
+    let mut running = host.when("docker stop", Action::Hold).spawn(&["restart", "--parallelism", "1"]);
     running.wait_for_call("docker stop");
     running.signal(Signal::INT).wait_for_stderr("interrupt");
     running.release();
     let output = running.finish();
     assert_eq!(output.exit.code(), Some(130), "{output}");
-    assert!(output.stderr.ends_with("hint: \"docker zdd restart\" begins again\n"), "{output}");
+    assert!(output.stderr.ends_with("hint: \"docker zdd restart\" starts over\n"), "{output}");
 }
 
 #[test]
@@ -938,7 +947,7 @@ fn a_restart_deploys_no_change() {
         let output = scenario.run(&["restart"]);
         assert_eq!(output.exit.code(), Some(2), "{output}");
         assert!(output.stderr.contains("a restart deploys no change"), "{output}");
-        assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+        assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     }
     assert_snapshot!(shop().run(&["restart"]).stderr, @r#"
     a restart deploys no change, and what runs is not what the file says: web (configuration changed); nothing was touched

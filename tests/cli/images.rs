@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use crate::{
     files::{HEALTHCHECK, project, web},
     scenario::{Scenario, new, old},
-    world::Deed,
+    world::Action,
 };
 
 /// A service that is built, and one that is not.
@@ -16,8 +16,8 @@ fn built() -> String {
     ])
 }
 
-fn fail(stderr: &str) -> Deed {
-    Deed::Fail(1, stderr.to_owned())
+fn fail(stderr: &str) -> Action {
+    Action::Fail(1, stderr.to_owned())
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn built_because_it_is_missing() {
     [TIME]  |  Image shop-web Building
     [TIME]  |  Image shop-web Built
     [TIME]  images ready in [TIME]
-    [TIME]  web  create: nothing of it runs
+    [TIME]  web  create: not running
     [TIME]  unchanged: db
     [TIME]  web  create 1 replica
     [TIME]  web  shop-web-1 started
@@ -188,7 +188,7 @@ fn the_build_fails() {
     [TIME]  | #1 [internal] load build definition
     [TIME]  | #5 ERROR: process "/bin/sh -c make" did not complete: exit code: 2
     [TIME]  | failed to solve: exit code: 2
-    the build failed, nothing was touched: "docker -l error compose -p shop --ansi never --progress plain build web" failed: #1 [internal] load build definition
+    the build failed, nothing was touched: docker compose build failed: #1 [internal] load build definition
     #5 ERROR: process "/bin/sh -c make" did not complete: exit code: 2
     failed to solve: exit code: 2
     --- calls
@@ -211,12 +211,12 @@ fn the_build_fails() {
 #[test]
 fn missing_and_not_to_be_built() {
     let scenario = Scenario::new(&built()).without_image("shop-web").with([new("db-1")]);
-    assert_snapshot!(scenario.when("compose pull", fail("pull access denied for shop-web")).run(&["up", "--no-build"]), @r#"
+    assert_snapshot!(scenario.when("compose pull", fail("pull access denied for shop-web")).run(&["up", "--no-build"]), @"
     exit code: 1
     --- stderr
     [TIME]  pulling web
     [TIME]  | pull access denied for shop-web
-    the pull failed, nothing was touched: "docker -l error compose -p shop --ansi never --progress plain pull web" failed: pull access denied for shop-web
+    the pull failed, nothing was touched: docker compose pull failed: pull access denied for shop-web
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -232,7 +232,7 @@ fn missing_and_not_to_be_built() {
     --- containers
     db-1 new healthy
     at least: 1 of db, 0 of web
-    "#);
+    ");
 }
 
 #[test]
@@ -369,16 +369,15 @@ fn pulled_on_request() {
 fn the_pull_fails() {
     let scenario = Scenario::new(&web("pull_policy: always")).with([new("web-1")]);
     let output = " Image web Pulling \n Image web Error manifest unknown\nError response from daemon: manifest unknown";
-    assert_snapshot!(scenario.when("compose pull", fail(output)).run(&["up"]), @r#"
+    assert_snapshot!(scenario.when("compose pull", fail(output)).run(&["up"]), @"
     exit code: 1
     --- stderr
     [TIME]  pulling web
     [TIME]  |  Image web Pulling
     [TIME]  |  Image web Error manifest unknown
     [TIME]  | Error response from daemon: manifest unknown
-    the pull failed, nothing was touched: "docker -l error compose -p shop --ansi never --progress plain pull web" failed:  Image web Pulling
+    the pull failed, nothing was touched: docker compose pull failed:  Image web Pulling
      Image web Error manifest unknown
-    Error response from daemon: manifest unknown
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -392,7 +391,7 @@ fn the_pull_fails() {
     --- containers
     web-1 new healthy
     at least: 1 of web
-    "#);
+    ");
 }
 
 #[test]
@@ -401,7 +400,7 @@ fn missing_and_never_to_be_pulled() {
     assert_snapshot!(scenario.run(&["up", "--pull", "never"]), @"
     exit code: 1
     --- stderr
-    service web: there is no image web on the engine
+    service web: image web is not on the engine
     hint: build or pull it: --build, --pull missing
     --- calls
     docker compose config
@@ -461,18 +460,21 @@ fn a_missing_image_is_not_mistaken_for_the_next_one() {
     let output = scenario.run(&["up"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
     assert!(output.calls.iter().any(|call| call.ends_with("compose pull first")), "{output}");
-    assert!(!output.deeds().iter().any(|deed| deed.contains("second") || deed.contains("third")), "{output}");
+    assert!(
+        !output.changes().iter().any(|call| call.contains("second") || call.contains("third")),
+        "{output}"
+    );
 }
 
 /// What `up` would end with, `plan` says.
 #[test]
 fn the_plan_lacks_an_image() {
     let scenario = || Scenario::new(&web("")).without_image("web").with([old("web-1")]);
-    let told = |args: &[&str]| {
+    let shown = |args: &[&str]| {
         let output = scenario().run(args);
         (output.exit.code(), output.stderr)
     };
-    let (code, text) = told(&["plan", "--pull", "never"]);
+    let (code, text) = shown(&["plan", "--pull", "never"]);
     assert_eq!(code, Some(1), "{text}");
-    assert_eq!((code, text), told(&["up", "--pull", "never"]));
+    assert_eq!((code, text), shown(&["up", "--pull", "never"]));
 }

@@ -7,7 +7,7 @@ use crate::{
     history::twice,
     output::Output,
     scenario::{Host, Scenario, old},
-    world::{Deed, Rule},
+    world::{Action, Rule},
 };
 
 const LOCK: &str = "zdd-lock-shop";
@@ -42,7 +42,7 @@ fn by_another_machine() {
     exit code: 5
     --- stderr
     project shop is being updated by anna on ci-3 (process 7) since 2026-11-23 21:04:11 UTC; nothing was touched
-    hint: --wait-lock SECONDS waits for it; if you know that it is dead, --break-lock takes its place
+    hint: --wait-lock SECONDS waits for it; if you know it is dead, --break-lock takes over
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -56,10 +56,10 @@ fn by_another_machine() {
 #[test]
 fn by_something_that_left_no_name() {
     let output = update().volume(LOCK, &[]).run(&["up"]);
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     assert_snapshot!(output.stderr, @"
     project shop is being updated by something that left no name; nothing was touched
-    hint: --wait-lock SECONDS waits for it; if you know that it is dead, --break-lock takes its place
+    hint: --wait-lock SECONDS waits for it; if you know it is dead, --break-lock takes over
     ");
 }
 
@@ -122,10 +122,10 @@ fn and_broken_by_force() {
     ");
 }
 
-/// Whose lock was broken does not give back the lock of whoever has it now.
+/// Whose lock was broken does not release the lock of whoever has it now.
 #[test]
 fn and_not_given_back_by_whom_it_was_taken_from() {
-    let host = update().when("docker stop", Deed::Hold).host();
+    let host = update().when("docker stop", Action::Hold).host();
     let mut first = host.spawn(&["up"]);
     first.wait_for_call("docker stop");
     host.change(|world| {
@@ -153,7 +153,7 @@ fn but_not_for_long() {
 #[test]
 fn and_the_file_edited_while_one_waits() {
     for args in [&["up", "--force-recreate"][..], &["rollback"], &["restart"]] {
-        let output = edited_while_waiting(args, web("x-zdd: {settle: 1s}"));
+        let output = edited_while_waiting(args, web("x-zdd: {settle: 100ms}"));
         assert_eq!(output.exit.code(), Some(0), "{output}");
         assert!(output.stderr.contains("settl") && !is_locked(&output), "{output}");
     }
@@ -164,11 +164,11 @@ fn and_the_project_renamed_while_one_waits() {
     for args in [&["up"], &["restart"]] {
         let output = edited_while_waiting(args, web("").replace("name: shop\n", "name: store\n"));
         assert_eq!(output.exit.code(), Some(1), "{output}");
-        assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+        assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
         assert!(!is_locked(&output), "{output}");
         let named = output.argvs().into_iter().filter(|argv| argv.contains(&"-p".to_owned()));
         assert_eq!(named.count(), 0, "{output}");
-        let said = "project shop was renamed store while its lock was waited for; nothing was touched\n";
+        let said = "project shop was renamed to store while waiting for its lock; nothing was touched\n";
         assert_eq!(output.stderr, said);
     }
 }
@@ -190,7 +190,7 @@ fn for_longer_than_one_waits() {
     let output = locked().run(&["up", "--wait-lock", "1s"]);
     assert_eq!(output.exit.code(), Some(5), "{output}");
     assert!(output.took.as_millis() >= 1000, "{output}");
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_plan_needs_no_lock() {
 
 #[test]
 fn by_a_second_run_at_the_same_time() {
-    let host = update().when("docker stop", Deed::Hold).host();
+    let host = update().when("docker stop", Action::Hold).host();
     let mut first = host.spawn(&["up"]);
     first.wait_for_call("docker stop");
     let second = host.beside(&["up"]).finish();
@@ -249,7 +249,7 @@ fn by_the_dead_who_died_taking_it_over() {
         let host = dead();
         // Of its own first call nothing is left to be seen: the lock is there already.
         let nth = if call.ends_with('$') { 2 } else { 1 };
-        let rule = Rule { call: call.to_owned(), nth, seen: 0, deed: Deed::HoldAfter };
+        let rule = Rule { call: call.to_owned(), nth, seen: 0, action: Action::HoldAfter };
         host.change(|world| world.rules = vec![rule]);
         let mut second = host.spawn(&["up"]);
         second.wait_for_done();
@@ -275,7 +275,7 @@ fn by_the_dead_and_by_a_claim_of_another_machine() {
 
 /// The lock of a run that was killed on this machine.
 fn dead() -> Host {
-    let host = update().when("docker stop", Deed::Hold).host();
+    let host = update().when("docker stop", Action::Hold).host();
     let mut first = host.spawn(&["up"]);
     first.wait_for_call("docker stop");
     first.kill();
@@ -290,7 +290,7 @@ fn given_back_whatever_happens() {
         locked_away(update().starts("web", "exited 1"), &["up"]),
         locked_away(Scenario::new(&web("container_name: web")).with([old("web-1")]), &["up"]),
         locked_away(update().without_image("web"), &["up", "--pull", "never"]),
-        locked_away(update().when("docker ps", Deed::Fail(1, "no".to_owned())), &["up"]),
+        locked_away(update().when("docker ps", Action::Fail(1, "no".to_owned())), &["up"]),
     ];
     assert_eq!(runs, [0, 3, 2, 1, 1]);
 }
@@ -309,34 +309,34 @@ impl Host {
     }
 }
 
-/// Whatever docker says: it is not asked for ever.
+/// Whatever docker says: it is not asked forever.
 #[test]
 fn a_lock_that_never_comes_to_be_is_an_error() {
     let scenario = Scenario::new(&web("")).with([old("web-1")]);
     let output =
-        scenario.when("docker volume create", Deed::Print("zdd-lock-shop\n".to_owned())).run(&["up"]);
+        scenario.when("docker volume create", Action::Print("zdd-lock-shop\n".to_owned())).run(&["up"]);
     assert_eq!(output.exit.code(), Some(1), "{output}");
     assert!(output.stderr.contains("is not there, again and again"), "{output}");
 }
 
-fn engine_says(text: &str) -> Deed {
-    Deed::Fail(1, format!("Error response from daemon: {text}"))
+fn engine_says(text: &str) -> Action {
+    Action::Fail(1, format!("Error response from daemon: {text}"))
 }
 
-/// What was made is taken back, also where nobody knows yet whose it is.
+/// What was made is removed again, also where nobody knows yet whose it is.
 #[test]
 fn a_lock_that_cannot_be_read_is_given_back() {
     let look = "docker volume inspect";
     let output = update().when_nth(1, look, engine_says("context deadline exceeded")).run(&["up"]);
     assert_eq!(output.exit.code(), Some(1), "{output}");
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     assert!(!is_locked(&output), "{output}");
 }
 
 /// The call is given up, but the engine carries it out.
 #[test]
 fn a_lock_that_was_made_too_slowly_is_given_back() {
-    let slow = update().when("docker volume create", Deed::HoldAfter).env("ZDD_CALL_TIMEOUT", "1s");
+    let slow = update().when("docker volume create", Action::HoldAfter).env("ZDD_CALL_TIMEOUT", "1s");
     let output = slow.run(&["up"]);
     assert_eq!(output.exit.code(), Some(1), "{output}");
     assert!(output.stderr.contains("did not answer within 1s"), "{output}");
@@ -355,14 +355,14 @@ fn the_engine_is_asked_again_to_take_a_lock_back() {
 
 /// Whose it is by then is not known, so it is not removed.
 #[test]
-fn a_lock_that_stays_behind_is_told_of_before_the_last_word() {
-    let host = update().when("docker stop", Deed::Hold).host();
+fn a_lock_that_stays_behind_is_reported_before_the_last_word() {
+    let host = update().when("docker stop", Action::Hold).host();
     let mut running = host.spawn(&["up"]);
     running.wait_for_call("docker stop");
     let look = "docker volume inspect zdd-lock-shop".to_owned();
     host.change(|world| {
-        let deed = engine_says("too many connections");
-        world.rules.push(Rule { call: look.clone(), nth: 0, seen: 0, deed });
+        let action = engine_says("too many connections");
+        world.rules.push(Rule { call: look.clone(), nth: 0, seen: 0, action });
     });
     running.release();
     let output = running.finish();
@@ -371,13 +371,13 @@ fn a_lock_that_stays_behind_is_told_of_before_the_last_word() {
     assert!(!output.calls.iter().any(|call| call.contains("volume rm")), "{output}");
     assert!(output.stderr.ends_with("web is up to date\n"), "{output}");
     let warning: Vec<_> = output.stderr.lines().filter(|line| line.contains("warning")).collect();
-    assert_snapshot!(warning.join("\n"), @r#"[TIME]  warning: the lock may stay on the engine: "docker volume inspect --format {{json .Labels}} zdd-lock-shop" failed: Error response from daemon: too many connections; if the next run finds it held, type "docker volume rm zdd-lock-shop", or add --break-lock"#);
+    assert_snapshot!(warning.join("\n"), @r#"[TIME]  warning: the lock may stay on the engine: docker volume inspect failed: Error response from daemon: too many connections; if the next run finds it held, run "docker volume rm zdd-lock-shop", or add --break-lock"#);
 }
 
 /// An engine far away may be slow; only who wants to leave at once does not wait for it.
 #[test]
 fn a_slow_engine_is_waited_for_to_take_a_lock_back() {
-    let host = update().when("docker volume rm zdd-lock-shop", Deed::Hold).host();
+    let host = update().when("docker volume rm zdd-lock-shop", Action::Hold).host();
     let mut running = host.spawn(&["up"]);
     running.wait_for_call("docker volume rm zdd-lock-shop");
     std::thread::sleep(std::time::Duration::from_millis(5500));

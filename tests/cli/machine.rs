@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use crate::{
     files::web,
     scenario::{Scenario, old},
-    world::Deed,
+    world::Action,
 };
 
 fn update() -> Scenario {
@@ -13,9 +13,9 @@ fn update() -> Scenario {
 }
 
 /// Exit code, standard error and calls of a run that changed nothing.
-fn told(scenario: Scenario) -> String {
+fn shown(scenario: Scenario) -> String {
     let output = scenario.run(&["up"]);
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     format!(
         "exit {}\n{}calls: {}\n",
         output.exit.code().unwrap_or(-1),
@@ -26,7 +26,7 @@ fn told(scenario: Scenario) -> String {
 
 #[test]
 fn no_docker() {
-    assert_snapshot!(told(update().without_docker()), @"
+    assert_snapshot!(shown(update().without_docker()), @"
     exit 1
     there is no docker on the PATH; install the Docker CLI
     calls:
@@ -35,7 +35,7 @@ fn no_docker() {
 
 #[test]
 fn no_engine() {
-    assert_snapshot!(told(update().engine_is_dead()), @r#"
+    assert_snapshot!(shown(update().engine_is_dead()), @r#"
     exit 1
     Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
     hint: start the engine, or choose another one with "docker --context NAME zdd …"
@@ -45,7 +45,7 @@ fn no_engine() {
 
 #[test]
 fn no_engine_in_other_words() {
-    let words = |text: &str| told(update().when("docker image inspect", Deed::Fail(1, text.to_owned())));
+    let words = |text: &str| shown(update().when("docker image inspect", Action::Fail(1, text.to_owned())));
     let all = [
         words(
             "error during connect: Get \"http://prod:2375/v1.50/images/web/json\": dial tcp: lookup prod: no such host",
@@ -71,11 +71,11 @@ fn no_engine_in_other_words() {
     calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     exit 1
     permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied
-    hint: you may not use the engine: type "sudo docker zdd …", or, as root, "usermod -aG docker YOU" and log in again
+    hint: you are not allowed to use the engine: run "sudo docker zdd …", or, as root, "usermod -aG docker YOU" and log in again
     calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     exit 1
     Failed to initialize: unable to resolve docker endpoint: context "prod": context not found: open /home/anna/.docker/contexts/meta/9e62/meta.json: no such file or directory
-    hint: "docker context ls" shows those there are
+    hint: "docker context ls" lists them
     calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     "#);
 }
@@ -83,8 +83,8 @@ fn no_engine_in_other_words() {
 #[test]
 fn no_compose() {
     let words = |code: i32, text: &str| {
-        let told = told(update().when("compose version", Deed::Fail(code, text.to_owned())));
-        told.replace(&format!("→ exit {code}"), "→ fails")
+        let shown = shown(update().when("compose version", Action::Fail(code, text.to_owned())));
+        shown.replace(&format!("→ exit {code}"), "→ fails")
     };
     let help = "Run 'docker --help' for more information";
     let all = [
@@ -104,8 +104,9 @@ fn no_compose() {
 
 #[test]
 fn compose_v1_alone() {
-    let absent = Deed::Fail(1, "docker: 'compose' is not a docker command.\nSee 'docker --help'".to_owned());
-    assert_snapshot!(told(update().with_compose_v1().when("compose version", absent)), @r#"
+    let absent =
+        Action::Fail(1, "docker: 'compose' is not a docker command.\nSee 'docker --help'".to_owned());
+    assert_snapshot!(shown(update().with_compose_v1().when("compose version", absent)), @r#"
     exit 1
     only Compose v1 (docker-compose) is installed, and it cannot run beside its own containers safely
     hint: install the Compose plugin 2.31.0 or later, so that "docker compose version" answers
@@ -115,7 +116,7 @@ fn compose_v1_alone() {
 
 #[test]
 fn compose_is_too_old() {
-    assert_snapshot!(told(update().compose_version("2.20.0")), @"
+    assert_snapshot!(shown(update().compose_version("2.20.0")), @"
     exit 1
     Docker Compose 2.20.0 is too old; 2.31.0 or later is needed
     hint: update the Compose plugin
@@ -133,11 +134,11 @@ fn versions_of_compose_as_vendors_write_them() {
 
 #[test]
 fn compose_refuses_the_file() {
-    let refusal = Deed::Fail(
+    let refusal = Action::Fail(
         1,
         "validating /srv/compose.yaml: services.web additional properties 'imgae' not allowed".to_owned(),
     );
-    assert_snapshot!(told(update().when(" config", refusal)), @"
+    assert_snapshot!(shown(update().when(" config", refusal)), @"
     exit 1
     validating /srv/compose.yaml: services.web additional properties 'imgae' not allowed
     calls: docker compose config  → exit 1, docker compose version --short
@@ -146,22 +147,22 @@ fn compose_refuses_the_file() {
 
 #[test]
 fn a_call_that_hangs() {
-    let scenario = update().env("ZDD_CALL_TIMEOUT", "3s").when("docker image inspect", Deed::Hang);
-    assert_snapshot!(told(scenario), @r#"
+    let scenario = update().env("ZDD_CALL_TIMEOUT", "3s").when("docker image inspect", Action::Hang);
+    assert_snapshot!(shown(scenario), @"
     exit 1
-    "docker image inspect web" did not answer within 3s
+    docker image inspect did not answer within 3s
     calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → killed, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
-    "#);
+    ");
 }
 
 #[test]
 fn a_call_timeout_that_is_no_time() {
-    assert_snapshot!(told(update().env("ZDD_CALL_TIMEOUT", "soon")), @r#"
+    assert_snapshot!(shown(update().env("ZDD_CALL_TIMEOUT", "soon")), @r#"
     exit 1
-    ZDD_CALL_TIMEOUT: "soon" is no duration: write one like "10s" or "1m30s"
+    ZDD_CALL_TIMEOUT: "soon" is not a duration: write one like "10s" or "1m30s"
     calls:
     "#);
-    assert_snapshot!(told(update().env("ZDD_CALL_TIMEOUT", "0")), @r#"
+    assert_snapshot!(shown(update().env("ZDD_CALL_TIMEOUT", "0")), @r#"
     exit 1
     ZDD_CALL_TIMEOUT: must be more than 0, like "90s"
     calls:

@@ -20,7 +20,7 @@ fn scenario(notify: &str) -> Scenario {
         .with([old("web-1"), old("web-2")])
 }
 
-/// What it was told: without what differs from run to run, and the environment's words.
+/// What it read: without what differs from run to run, and the environment's words.
 fn notice(host: &Host) -> Option<String> {
     let text = fs::read_to_string(host.path("project/notice.json")).ok()?;
     let mut value = check_notice(&text);
@@ -73,8 +73,8 @@ fn of_a_failure() {
     shop rolled_back 3
     {
       "exit_code": 3,
-      "hint": "mend the new version and type \"docker zdd up\" again",
-      "message": "web: the new version failed (shop-web-3 is unhealthy after 2 failed probes); shop-web-1 and shop-web-2 serve now",
+      "hint": "fix the new version, then run \"docker zdd up\" again",
+      "message": "web: the new version failed (shop-web-3); shop-web-1 and shop-web-2 serve now",
       "outcome": "rolled_back",
       "project": "shop",
       "revision": 1,

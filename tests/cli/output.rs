@@ -25,7 +25,7 @@ pub struct Output {
 
 impl Output {
     /// The calls that change something.
-    pub fn deeds(&self) -> Vec<&str> {
+    pub fn changes(&self) -> Vec<&str> {
         self.calls.iter().map(String::as_str).filter(|line| !calls::is_read(line)).collect()
     }
 
@@ -112,6 +112,8 @@ impl<'a> Text<'a> {
         let rules = [
             (r"(?m)^ *\d+\.\ds  ", "[TIME]  "),
             (r"(?m)^ *\d+m\d\ds  ", "[TIME]  "),
+            // The first line of every run that deploys, which one test asks for.
+            (r#"(?m)^(\[TIME\]  reading the project|\{"time":[0-9.]+,"event":"loading"\})\n"#, ""),
             (r"(watching for|at most|down for) ([1-9]\d*(\.\d)?s|0\.\ds|\d+ms|\d+m\d\ds)\b", "$1 [TIME]"),
             (r"(?m)^(\S+ +)\d+\.\ds +\d+\.\ds$", "$1[TIME] to [TIME]"),
             (r"\b\d+\.\ds", "[TIME]"),

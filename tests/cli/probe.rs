@@ -1,4 +1,4 @@
-//! Requests of the program's own while it updates: when they end a rollout, and what is told of them.
+//! Requests of the program's own while it updates: when they end a rollout, and what is reported of them.
 
 use std::{
     io::{Read, Write},
@@ -101,9 +101,9 @@ fn stderr(output: &Output, visited: &Visited) -> String {
 #[test]
 fn nobody_answers_before_the_rollout() {
     let output = two().run(&["up", "--probe", &nobody().replace("//", "//anna:s3cret@")]);
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     assert_eq!(output.exit.code(), Some(1), "{output}");
-    let end = "does not answer before the rollout (connection refused); nothing was touched\nhint: mend that first, or leave the probe out with --no-probe\n";
+    let end = "does not answer before the rollout (connection refused); nothing was touched\nhint: fix that first, or skip the probe with --no-probe\n";
     assert!(output.stderr.ends_with(end) && !output.stderr.contains("s3cret"), "{output}");
 }
 
@@ -175,7 +175,7 @@ fn failures_after_the_last_stop_bring_the_old_ones_back() {
     visited.answers(500);
     let output = running.finish();
     assert_eq!(output.exit.code(), Some(3), "{output}");
-    assert_snapshot!(format!("{}\n{}", output.deeds().join("\n"), output.containers()), @"
+    assert_snapshot!(format!("{}\n{}", output.changes().join("\n"), output.containers()), @"
     docker compose up -d --no-deps --no-recreate --scale web=4 web
     docker stop web-1 web-2
     docker update --restart=no web-1 web-2
@@ -209,7 +209,7 @@ fn pause_leaves_both_generations() {
     visited.answers(500);
     let output = running.finish();
     assert_eq!(output.exit.code(), Some(3), "{output}");
-    assert!(!output.deeds().iter().any(|deed| deed.contains("docker start")), "{output}");
+    assert!(!output.changes().iter().any(|call| call.contains("docker start")), "{output}");
     assert_eq!(output.world.containers.len(), 4, "{output}");
 }
 
@@ -265,7 +265,7 @@ fn an_interrupt_ends_a_first_request_that_hangs() {
     running.signal(Signal::INT);
     let output = running.finish();
     assert!(output.took.as_secs() < 20, "{:?}", output.took);
-    assert_eq!((output.exit.code(), output.deeds().len()), (Some(130), 0), "{output}");
+    assert_eq!((output.exit.code(), output.changes().len()), (Some(130), 0), "{output}");
     assert!(output.stderr.ends_with("interrupted; nothing was touched\n"), "{output}");
 }
 
@@ -312,12 +312,12 @@ fn the_file_says_what_is_asked_and_flags_win() {
 fn what_makes_no_sense_is_refused() {
     let said = |flags: &[&str]| {
         let output = two().run(&[&["up"], flags].concat());
-        assert_eq!((output.exit.code(), output.deeds().len()), (Some(1), 0), "{output}");
+        assert_eq!((output.exit.code(), output.changes().len()), (Some(1), 0), "{output}");
         output.stderr
     };
     let file = |x_zdd: &str| {
         let output = Scenario::new(&format!("{}x-zdd: {x_zdd}\n", web(""))).run(&["up"]);
-        assert_eq!((output.exit.code(), output.deeds().len()), (Some(1), 0), "{output}");
+        assert_eq!((output.exit.code(), output.changes().len()), (Some(1), 0), "{output}");
         output.stderr
     };
     let all = [
@@ -334,21 +334,21 @@ fn what_makes_no_sense_is_refused() {
     ];
     let inside = Scenario::new(&web("x-zdd: {notify: ./tell}")).run(&["up"]).stderr;
     assert_snapshot!(all.concat() + &inside, @r#"
-    there is no address to probe; nothing was touched
-    hint: give it with --probe, or write x-zdd: {probe: {url: …}} at the top of the file
+    no address to probe; nothing was touched
+    hint: set one with --probe, or write x-zdd: {probe: {url: …}} at the top of the file
     invalid argument for "--probe" flag: the address to probe does not begin with http:// or https://; write one like "http://127.0.0.1:8080/"
     See 'docker zdd up --help'
-    invalid argument "ok" for "--probe-expect" flag: "ok" is no status code; write one like "200", "2xx", "200-399" or "2xx,404"
+    invalid argument "ok" for "--probe-expect" flag: "ok" is not a status code; write one like "200", "2xx", "200-399" or "2xx,404"
     See 'docker zdd up --help'
-    invalid argument "0" for "--probe-rate" flag: "0" is no rate; write requests a second, from 1 to 1000
+    invalid argument "0" for "--probe-rate" flag: "0" is not a rate; write requests a second, from 1 to 1000
     See 'docker zdd up --help'
-    invalid argument "0s" for "--probe-timeout" flag: no request is answered in no time; write one like "2s"
+    invalid argument "0s" for "--probe-timeout" flag: the timeout must be more than 0; write one like "2s"
     See 'docker zdd up --help'
     --probe and --no-probe are incompatible
     compose.yaml:9: x-zdd.probe: has no url; write the address that is to be asked, like "url: http://127.0.0.1:8080/"
-    compose.yaml:9: x-zdd.probe.speed: unknown key; known are url, rate, expect, timeout, max_failures, after
+    compose.yaml:9: x-zdd.probe.speed: unknown key; known keys are url, rate, expect, timeout, max_failures, after
     compose.yaml:9: x-zdd.notify: must be a command, like "./tell-the-team" or ["/usr/bin/logger", "-t", "deploy"]
-    compose.yaml:9: x-zdd.prob: unknown key; known are strategy, parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, probe, notify
+    compose.yaml:9: x-zdd.prob: unknown key; did you mean "probe"? known keys are strategy, parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper, probe, notify
     compose.yaml:6: services.web.x-zdd.notify: holds for the whole file; write it in the x-zdd at the top of the file
     "#);
 }

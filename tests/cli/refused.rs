@@ -10,7 +10,7 @@ use crate::{
 
 /// Exit code and standard error of a run that changed nothing.
 fn untouched(title: &str, output: &Output) -> String {
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     assert_eq!(output.stdout, "", "{output}");
     format!("{title}: exit {}\n{}\n", output.exit.code().unwrap_or(-1), output.stderr)
 }
@@ -22,7 +22,7 @@ fn update(lines: &str) -> String {
 
 #[test]
 fn what_cannot_live_twice() {
-    let told = [
+    let shown = [
         update("ports: [{mode: ingress, target: 80, published: \"8080\", protocol: tcp}]"),
         update("ports: [{mode: ingress, target: 80, published: \"8080-8081\", protocol: tcp}]\nscale: 2"),
         update("container_name: the-web"),
@@ -34,52 +34,52 @@ fn what_cannot_live_twice() {
         update("volumes: [{type: bind, source: /srv/data, target: /data}]"),
         update("container_name: the-web\nx-zdd: {strategy: auto}\nnetwork_mode: host"),
     ];
-    assert_snapshot!(told.concat(), @r#"
+    assert_snapshot!(shown.concat(), @r#"
     ports: [{mode: ingress, target: 80, published: "8080", protocol: tcp}]: exit 2
-    compose.yaml:6: service web: ports: host port 8080 can belong to one container only; let a proxy publish 8080 and write only "80" here, or a range with room for twice the replicas
+    compose.yaml:6: service web: ports: host port 8080 can belong to one container only, and connections cannot wait (no helper is wanted); let a proxy publish 8080 and write only "80" here, or a range with room for twice the replicas
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     ports: [{mode: ingress, target: 80, published: "8080-8081", protocol: tcp}]
     scale: 2: exit 2
-    compose.yaml:6: service web: ports: host ports 8080-8081 have room for 2 containers only; let a proxy publish 8080-8081 and write only "80" here, or a range with room for twice the replicas
+    compose.yaml:6: service web: ports: host ports 8080-8081 have room for 2 containers only, and connections cannot wait (no helper is wanted); let a proxy publish 8080-8081 and write only "80" here, or a range with room for twice the replicas
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     container_name: the-web: exit 2
-    compose.yaml:6: service web: container_name: the container name "the-web" can be taken only once; remove container_name
+    compose.yaml:6: service web: container_name: the container name "the-web" can be taken only once, and connections cannot wait (no helper is wanted); remove container_name
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     networks: {default: {ipv4_address: 172.18.0.9}}: exit 2
-    compose.yaml:6: service web: networks: the address 172.18.0.9 on network "default" can be taken only once; remove the address and use the service's name
+    compose.yaml:6: service web: networks: the address 172.18.0.9 on network "default" can be taken only once, and connections cannot wait (no helper is wanted); remove the address and use the service's name
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     mac_address: 02:42:ac:11:00:09: exit 2
-    compose.yaml:6: service web: mac_address: the MAC address 02:42:ac:11:00:09 can be taken only once; remove mac_address
+    compose.yaml:6: service web: mac_address: the MAC address 02:42:ac:11:00:09 can be taken only once, and connections cannot wait (no helper is wanted); remove mac_address
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     network_mode: host: exit 2
     compose.yaml:6: service web: network_mode: on the host's network both generations want the same ports; use a bridge network and publish the port by a proxy
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     network_mode: service:db: exit 2
     compose.yaml:6: service web: network_mode: it lives in a container of "db" (network_mode); give each service its own namespace, on one network
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     volumes: [{type: volume, source: data, target: /data}]: exit 2
-    compose.yaml:6: service web: volumes: its only replica writes to volume "data" at /data, and two generations would write at once; end the volume with ":ro" if it only reads, or write "x-zdd: {strategy: rolling}" if two may write at once
+    compose.yaml:6: service web: volumes: its only replica writes to volume "data" at /data, and two generations would write at once, and connections cannot wait (no helper is wanted); write "x-zdd: {strategy: rolling}" if two may write at once
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     volumes: [{type: bind, source: /srv/data, target: /data}]: exit 2
-    compose.yaml:6: service web: volumes: its only replica writes to volume "/srv/data" at /data, and two generations would write at once; end the volume with ":ro" if it only reads, or write "x-zdd: {strategy: rolling}" if two may write at once
+    compose.yaml:6: service web: volumes: its only replica writes to volume "/srv/data" at /data, and two generations would write at once, and connections cannot wait (no helper is wanted); write "x-zdd: {strategy: rolling}" if two may write at once
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
 
     container_name: the-web
     x-zdd: {strategy: auto}
@@ -87,7 +87,7 @@ fn what_cannot_live_twice() {
     compose.yaml:6: service web: container_name: the container name "the-web" can be taken only once; remove container_name
     compose.yaml:8: service web: network_mode: on the host's network both generations want the same ports; use a bridge network and publish the port by a proxy
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
     "#);
 }
 
@@ -100,7 +100,7 @@ fn a_namespace_that_others_share() {
     sidecar: exit 2
     compose.yaml:3: service web: network_mode: "sidecar" lives in its container (network_mode); give each service its own namespace, on one network
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
     "#);
 }
 
@@ -162,6 +162,8 @@ fn downtime_is_allowed_by_a_flag() {
     docker image inspect web
     docker ps
     docker inspect web-1
+    docker volume ls
+    docker compose --file - --profile * config --hash * <stdin d5abd3f9>
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
     docker ps web
     docker compose up -d --no-deps --force-recreate --timeout=3 --scale web=1 web
@@ -192,17 +194,18 @@ fn downtime_is_allowed_by_the_file() {
     [TIME]  web  warning: its requests fail from the stop of the old container to the start of the new
     [TIME]  web  recreate 1 replica, with downtime
     [TIME]  web  shop-web-1 stopping (grace 10s)
-    [TIME]  web  shop-web-1 removed
-    [TIME]  web  shop-web-1 started
+    [TIME]  web  shop-web-1 stopped (exit code 0)
+    [TIME]  web  shop-web-2 started
     [TIME]  web  no healthcheck: watching for [TIME]
-    [TIME]  web  shop-web-1 ready
-    [TIME]  web  done in [TIME], serving shop-web-1
+    [TIME]  web  shop-web-2 ready
+    [TIME]  web  shop-web-1 removed
+    [TIME]  web  done in [TIME], serving shop-web-2
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
-      shop-web-1  [BAR]
+      shop-web-2  [BAR]
                   ░ starting  █ serving  ▓ stopping
-    health [TIME], stop [TIME], total [TIME]
+    start [TIME], health [TIME], stop [TIME], total [TIME]
 
     web is up to date; web was down for [TIME]
     --- calls
@@ -214,12 +217,18 @@ fn downtime_is_allowed_by_the_file() {
     docker image inspect web
     docker ps
     docker inspect web-1
-    docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
+    docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=2 web
     docker ps web
-    docker compose up -d --no-deps --force-recreate --scale web=1 web
+    docker compose up --no-start --no-deps --no-recreate --scale web=2 web
     docker ps web
+    docker inspect web-2
+    docker stop web-1
     docker inspect web-1
+    docker start web-2
+    docker inspect web-2
+    docker rm -v web-1
     docker ps web
+    docker inspect web-2
     docker compose --dry-run up -d --scale web=1
     docker volume ls
     docker image ls zdd-revision/shop
@@ -229,7 +238,7 @@ fn downtime_is_allowed_by_the_file() {
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
-    web-1 new running
+    web-2 new running
     at least: 0 of web
     ");
 }
@@ -240,7 +249,7 @@ fn settings_that_cannot_be_used() {
         let file = format!("{}x-zdd: {lines}\n", web(""));
         untouched(lines, &Scenario::new(&file).with([old("web-1")]).run(&["up"]))
     };
-    let told = [
+    let shown = [
         update("x-zdd: {paralellism: 1}"),
         update("x-zdd: {delay: 10}"),
         update("x-zdd: {max_failure_ratio: 2}"),
@@ -249,9 +258,9 @@ fn settings_that_cannot_be_used() {
         update("deploy: {update_config: {failure_action: weird}}"),
         top("{settle: soon}"),
     ];
-    assert_snapshot!(told.concat(), @r#"
+    assert_snapshot!(shown.concat(), @r#"
     x-zdd: {paralellism: 1}: exit 1
-    compose.yaml:6: services.web.x-zdd.paralellism: unknown key; known are strategy, parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout
+    compose.yaml:6: services.web.x-zdd.paralellism: unknown key; did you mean "parallelism"? known keys are strategy, parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper
 
     x-zdd: {delay: 10}: exit 1
     compose.yaml:6: services.web.x-zdd.delay: "10" has no unit: write "10s"
@@ -269,17 +278,17 @@ fn settings_that_cannot_be_used() {
     compose.yaml:6: services.web.deploy.update_config.failure_action: "weird" is not known; write one of "rollback", "pause", "continue"
 
     {settle: soon}: exit 1
-    compose.yaml:9: x-zdd.settle: "soon" is no duration: write one like "10s" or "1m30s"
+    compose.yaml:9: x-zdd.settle: "soon" is not a duration: write one like "10s" or "1m30s"
     "#);
 }
 
 #[test]
 fn a_service_that_does_not_exist() {
-    let told = [
+    let shown = [
         untouched("named", &Scenario::new(&web("")).with([old("web-1")]).run(&["up", "wbe"])),
         untouched("scaled", &Scenario::new(&web("")).with([old("web-1")]).run(&["up", "--scale", "wbe=2"])),
     ];
-    assert_snapshot!(told.concat(), @"
+    assert_snapshot!(shown.concat(), @"
     named: exit 1
     no such service: wbe
 
@@ -293,7 +302,7 @@ fn a_paused_container() {
     let output = Scenario::new(&web("scale: 2")).with([old("web-1"), old("web-2").is("paused")]).run(&["up"]);
     assert_snapshot!(untouched("paused", &output), @r#"
     paused: exit 2
-    compose.yaml:3: service web: container shop-web-2 is paused, and Compose cannot scale a service with a paused container; type "docker unpause shop-web-2" or "docker rm -f shop-web-2"
+    compose.yaml:3: service web: container shop-web-2 is paused, and Compose cannot scale a service with a paused container; run "docker unpause shop-web-2" or "docker rm -f shop-web-2"
     nothing was touched
     "#);
 }
@@ -303,7 +312,7 @@ fn a_network_that_compose_would_replace() {
     let output = Scenario::new(&web("")).with([old("web-1")]).network_diverged().run(&["up"]);
     assert_snapshot!(untouched("network", &output), @r#"
     network: exit 2
-    compose.yaml:3: service web: networks: Compose would not leave the old containers alone ("Container shop-web-1 Stopping"), because the definition of one of its networks changed; put the old definition back, or recreate it in a maintenance window with "docker compose up"
+    compose.yaml:3: service web: networks: Compose would not leave the old containers alone ("Container shop-web-1 Stopping"), because the definition of one of its networks changed; restore the old definition, or recreate it in a maintenance window with "docker compose up"
     nothing was touched
     "#);
 }
@@ -318,7 +327,7 @@ fn a_network_that_compose_would_replace_under_what_it_recreates() {
             Scenario::new(&fixed).with([container]).network_diverged().run(&["up", "--allow-downtime"]);
         assert_eq!(output.exit.code(), Some(2), "{output}");
         assert!(output.stderr.contains("the definition of one of its networks changed"), "{output}");
-        assert!(output.deeds().is_empty(), "{output}");
+        assert!(output.changes().is_empty(), "{output}");
     }
 }
 
@@ -331,7 +340,7 @@ fn what_a_provider_feeds() {
     let output = Scenario::new(&file).with(given()).run(&["up"]);
     assert_snapshot!(untouched("fed", &output), @r#"
     fed: exit 2
-    compose.yaml:11: service web: depends_on: it gets variables from the provider of "db", and only Compose's own "up" hands them over; type "docker compose up -d web", and name the other services to "docker zdd"
+    compose.yaml:11: service web: depends_on: it gets variables from the provider of "db", and only Compose's own "up" hands them over; run "docker compose up -d web", and name the other services to "docker zdd"
     nothing was touched
     "#);
     // The rest can be brought up to date, and nobody calls the provider for it.
@@ -345,7 +354,7 @@ fn a_volume_that_compose_would_empty() {
     let output = Scenario::new(&web("")).with([old("web-1")]).volume_diverged("shop_data").run(&["up"]);
     assert_snapshot!(untouched("volume", &output), @r#"
     volume: exit 2
-    compose.yaml:3: service web: volumes: the definition of volume "shop_data" changed, and Compose could only replace it with an empty one; put the old definition back, or give the new one another name
+    compose.yaml:3: service web: volumes: the definition of volume "shop_data" changed, and Compose could only replace it with an empty one; restore the old definition, or give the new one another name
     nothing was touched
     "#);
 }
@@ -361,7 +370,7 @@ fn one_refusal_is_enough_for_all() {
     compose.yaml:9: service db: container_name: the container name "db" can be taken only once; remove container_name
     compose.yaml:10: service db: network_mode: on the host's network both generations want the same ports; use a bridge network and publish the port by a proxy
     nothing was touched
-    hint: --allow-downtime lets Compose stop the old container before it starts the new one
+    hint: --allow-downtime stops the old container before the new one starts
     "#);
 }
 
@@ -371,7 +380,7 @@ fn the_refused_one_is_not_named() {
     let file = project(&[("web", &image), ("db", &format!("{image}\ncontainer_name: db"))]);
     let output = Scenario::new(&file).with([old("web-1"), old("db-1")]).run(&["up", "web"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
-    assert!(!output.deeds().iter().any(|deed| deed.contains("db")), "{output}");
+    assert!(!output.changes().iter().any(|call| call.contains("db")), "{output}");
 }
 
 /// A file in which every verdict occurs.
@@ -384,7 +393,7 @@ fn mixed() -> Scenario {
         ("fine", "image: b"),
         ("fixed", "image: c\ncontainer_name: fixed"),
         (
-            "fresh",
+            "front",
             &format!(
                 "image: d\n{HEALTHCHECK}\ndepends_on: {{changed: {{condition: service_healthy, required: true}}}}"
             ),
@@ -411,30 +420,30 @@ fn the_plan() {
     --- stdout
     Project shop
       changed  roll       configuration changed
-                 1. start 2 new containers (scale 5, leaving the stopped ones stopped; undo: remove)
+                 1. start 2 new containers (scale 5, leaving the stopped ones stopped; rollback: remove)
                  2. wait until healthy, or running 10s without a healthcheck
-                 3. give the proxy 2s to pick them up
+                 3. wait 2s for the proxy to pick them up
                  4. drain shop-changed-1
-                 5. stop shop-changed-1 (undo: start again)
+                 5. stop shop-changed-1 (rollback: start again)
                  6. wait 5s
-                 7. start 1 new container (scale 6, leaving the stopped ones stopped; undo: remove)
+                 7. start 1 new container (scale 6, leaving the stopped ones stopped; rollback: remove)
                  8. wait until healthy, or running 10s without a healthcheck
-                 9. give the proxy 2s to pick them up
+                 9. wait 2s for the proxy to pick them up
                 10. drain shop-changed-2
-                11. stop shop-changed-2 (undo: start again)
+                11. stop shop-changed-2 (rollback: start again)
                 12. remove shop-changed-1, shop-changed-2, shop-changed-3
       fine     unchanged  as wanted
       fixed    recreate   configuration changed
-               refused: container_name: the container name "fixed" can be taken only once; remove container_name
+               refused: container_name: the container name "fixed" can be taken only once, and connections cannot wait (no helper is wanted); remove container_name
                note: its requests fail from the stop of the old container to the start of the new
-      fresh    create     nothing of it runs
-                 1. start 1 new container (scale 1; undo: remove)
+      front    create     not running
+                 1. start 1 new container (scale 1; rollback: remove)
                  2. wait until healthy, or running 10s without a healthcheck
       more     scale      1 of 2 replicas run
-                 1. start 1 new container (scale 2; undo: remove)
+                 1. start 1 new container (scale 2; rollback: remove)
                  2. wait until healthy, or running 10s without a healthcheck, at most 1m30s
       stuck    blocked    cannot be done as written
-               refused: container shop-stuck-1 is paused, and Compose cannot scale a service with a paused container; type "docker unpause shop-stuck-1" or "docker rm -f shop-stuck-1"
+               refused: container shop-stuck-1 is paused, and Compose cannot scale a service with a paused container; run "docker unpause shop-stuck-1" or "docker rm -f shop-stuck-1"
       orphans, left as they are: shop-gone-1 (--remove-orphans removes them)
     --- calls
     docker compose config
@@ -455,7 +464,7 @@ fn the_plan() {
     gone-1 old running
     more-1 new running
     stuck-1 old paused
-    at least: 2 of changed, 1 of fine, 1 of fixed, 0 of fresh, 1 of more, 0 of stuck
+    at least: 2 of changed, 1 of fine, 1 of fixed, 0 of front, 1 of more, 0 of stuck
     "#);
 }
 
@@ -476,85 +485,110 @@ fn the_plan_as_json() {
           "refusals": [],
           "notes": [],
           "after": [],
-          "steps": [
+          "operations": [
             {
-              "step": "start",
               "batch": 1,
+              "operation": "start",
               "count": 2,
               "scale": 5,
-              "how": "create_then_start"
+              "how": "create_then_start",
+              "cause": "configuration changed"
             },
             {
-              "step": "gate",
               "batch": 1,
-              "also": []
+              "operation": "gate",
+              "also": [],
+              "cause": "nobody is sent to a container that is not ready"
             },
             {
-              "step": "settle",
-              "seconds": 2.0
-            },
-            {
-              "step": "drain",
               "batch": 1,
+              "operation": "settle",
+              "seconds": 2.0,
+              "cause": "settle"
+            },
+            {
+              "batch": 1,
+              "operation": "drain",
               "containers": [
                 {
                   "id": "[ID of changed-1]",
                   "name": "shop-changed-1"
                 }
-              ]
+              ],
+              "heirs": [
+                {
+                  "new": 1
+                }
+              ],
+              "cause": "replaced"
             },
             {
-              "step": "stop",
               "batch": 1,
+              "operation": "stop",
               "containers": [
                 {
                   "id": "[ID of changed-1]",
                   "name": "shop-changed-1"
                 }
-              ]
+              ],
+              "cause": "replaced"
             },
             {
-              "step": "delay",
-              "seconds": 5.0
-            },
-            {
-              "step": "start",
               "batch": 2,
+              "operation": "delay",
+              "seconds": 5.0,
+              "cause": "delay between two batches"
+            },
+            {
+              "batch": 2,
+              "operation": "start",
               "count": 1,
               "scale": 6,
-              "how": "create_then_start"
+              "how": "create_then_start",
+              "cause": "configuration changed"
             },
             {
-              "step": "gate",
               "batch": 2,
-              "also": []
+              "operation": "gate",
+              "also": [],
+              "cause": "nobody is sent to a container that is not ready"
             },
             {
-              "step": "settle",
-              "seconds": 2.0
-            },
-            {
-              "step": "drain",
               "batch": 2,
+              "operation": "settle",
+              "seconds": 2.0,
+              "cause": "settle"
+            },
+            {
+              "batch": 2,
+              "operation": "drain",
               "containers": [
                 {
                   "id": "[ID of changed-2]",
                   "name": "shop-changed-2"
                 }
-              ]
+              ],
+              "heirs": [
+                {
+                  "new": 3
+                }
+              ],
+              "cause": "replaced"
             },
             {
-              "step": "stop",
               "batch": 2,
+              "operation": "stop",
               "containers": [
                 {
                   "id": "[ID of changed-2]",
                   "name": "shop-changed-2"
                 }
-              ]
+              ],
+              "cause": "replaced"
             },
             {
-              "step": "remove",
+              "batch": 0,
+              "operation": "remove",
               "containers": [
                 {
                   "id": "[ID of changed-1]",
@@ -568,13 +602,12 @@ fn the_plan_as_json() {
                   "id": "[ID of changed-3]",
                   "name": "shop-changed-3"
                 }
-              ]
+              ],
+              "cause": "stopped, and not needed any more"
             }
           ],
-          "one_shot": false,
-          "means": {
-            "by": "nothing"
-          },
+          "ways": [],
+          "job": false,
           "settings": {
             "strategy": {
               "value": "auto",
@@ -619,6 +652,14 @@ fn the_plan_as_json() {
             "drain_timeout": {
               "value": "1m00s",
               "source": "default"
+            },
+            "hold": {
+              "value": "1m00s",
+              "source": "default"
+            },
+            "helper": {
+              "value": "auto",
+              "source": "default"
             }
           }
         },
@@ -631,7 +672,7 @@ fn the_plan_as_json() {
           "refusals": [
             {
               "key": "container_name",
-              "problem": "the container name \"fixed\" can be taken only once",
+              "problem": "the container name \"fixed\" can be taken only once, and connections cannot wait (no helper is wanted)",
               "remedy": "remove container_name"
             }
           ],
@@ -639,11 +680,9 @@ fn the_plan_as_json() {
             "its requests fail from the stop of the old container to the start of the new"
           ],
           "after": [],
-          "steps": [],
-          "one_shot": false,
-          "means": {
-            "by": "nothing"
-          },
+          "operations": [],
+          "ways": [],
+          "job": false,
           "settings": {
             "strategy": {
               "value": "auto",
@@ -688,6 +727,14 @@ fn the_plan_as_json() {
             "drain_timeout": {
               "value": "1m00s",
               "source": "default"
+            },
+            "hold": {
+              "value": "1m00s",
+              "source": "default"
+            },
+            "helper": {
+              "value": "auto",
+              "source": "default"
             }
           }
         }
@@ -698,7 +745,8 @@ fn the_plan_as_json() {
           "name": "shop-gone-1"
         }
       ],
-      "remove_orphans": false
+      "remove_orphans": false,
+      "helper": "off"
     }
     --- calls
     docker compose config
@@ -718,7 +766,7 @@ fn the_plan_as_json() {
     gone-1 old running
     more-1 new running
     stuck-1 old paused
-    at least: 2 of changed, 1 of fine, 1 of fixed, 0 of fresh, 1 of more, 0 of stuck
+    at least: 2 of changed, 1 of fine, 1 of fixed, 0 of front, 1 of more, 0 of stuck
     "#);
 }
 
@@ -747,15 +795,15 @@ fn the_plan_with_downtime_and_hooks() {
     --- stdout
     Project shop
       fixed  recreate   configuration changed
-               1. let Compose stop shop-fixed-1 and start the new version (no undo)
+               1. let Compose remove shop-fixed-1 and start the new version (no rollback)
                2. wait until healthy, or running 10s without a healthcheck
              note: its requests fail from the stop of the old container to the start of the new
       web    roll       configuration changed
-               1. run pre_start hooks once, from the new image (undo: none, nothing was touched)
-               2. start 1 new container (scale 3, leaving the stopped ones stopped; undo: remove)
+               1. run pre_start hooks once, from the new image (rollback: none, nothing was touched)
+               2. start 1 new container (scale 3, leaving the stopped ones stopped; rollback: remove)
                3. wait until healthy, or running 10s without a healthcheck
                4. drain shop-web-1
-               5. stop shop-web-1 (undo: start again)
+               5. stop shop-web-1 (rollback: start again)
                6. remove shop-web-1, shop-web-2
       remove orphans: shop-gone-1
     --- calls
@@ -766,6 +814,8 @@ fn the_plan_with_downtime_and_hooks() {
     docker ps
     docker inspect fixed-1 gone-1 web-1 web-2
     docker compose --profile * config --services
+    docker volume ls
+    docker compose --file - --profile * config --hash * <stdin e4bf01a8>
     docker compose --dry-run up -d --no-deps --no-recreate --scale fixed=1 fixed
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
     --- containers

@@ -4,14 +4,15 @@ use insta::assert_snapshot;
 
 use crate::{
     files::{HEALTHCHECK, bare, project, web},
+    history::twice,
     scenario::{Scenario, new, old},
-    world::Deed,
+    world::{Action, Rule},
 };
 
 /// A run that was killed after its stop has left it so, and Compose starts it as it is.
 #[test]
 fn a_lost_restart_policy_comes_back_with_the_container() {
-    let stopped = new("web-1").is("exited 0").policy("no");
+    let stopped = new("web-1").is("exited 0").restarts("starting, healthy").policy("no");
     let output = Scenario::new(&web("restart: always")).with([stopped]).run(&["up"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
     assert_eq!(output.world.containers[0].restart, "always", "{output}");
@@ -22,14 +23,14 @@ fn first_start() {
     assert_snapshot!(Scenario::new(&web("scale: 2")).run(&["up"]), @"
     exit code: 0
     --- stderr
-    [TIME]  web  create: nothing of it runs
+    [TIME]  web  create: not running
     [TIME]  web  create 2 replicas
     [TIME]  web  shop-web-1 started
     [TIME]  web  shop-web-2 started
     [TIME]  web  waiting until healthy, at most [TIME]
     [TIME]  web  shop-web-1 healthy
     [TIME]  web  shop-web-2 healthy
-    [TIME]  web  done in [TIME], serving shop-web-1, shop-web-2
+    [TIME]  web  done in [TIME], serving shop-web-1 and shop-web-2
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -90,7 +91,7 @@ fn three_replicas_at_once() {
     [TIME]  web  shop-web-1 removed
     [TIME]  web  shop-web-2 removed
     [TIME]  web  shop-web-3 removed
-    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5, shop-web-6
+    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5 and shop-web-6
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -293,7 +294,7 @@ fn scaled_up() {
     [TIME]  web  waiting until healthy, at most [TIME]
     [TIME]  web  shop-web-2 healthy
     [TIME]  web  shop-web-3 healthy
-    [TIME]  web  done in [TIME], serving shop-web-1, shop-web-2, shop-web-3
+    [TIME]  web  done in [TIME], serving shop-web-1, shop-web-2 and shop-web-3
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -528,7 +529,7 @@ fn one_at_a_time() {
     [TIME]  web  shop-web-1 removed
     [TIME]  web  shop-web-2 removed
     [TIME]  web  shop-web-3 removed
-    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5, shop-web-6
+    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5 and shop-web-6
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -624,7 +625,7 @@ fn flags_win_over_the_file() {
     [TIME]  web  shop-web-1 removed
     [TIME]  web  shop-web-2 removed
     [TIME]  web  shop-web-3 removed
-    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5, shop-web-6
+    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5 and shop-web-6
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -704,7 +705,7 @@ fn stop_first_because_it_is_written() {
     [TIME]  web  shop-web-4 healthy
     [TIME]  web  shop-web-1 removed
     [TIME]  web  shop-web-2 removed
-    [TIME]  web  done in [TIME], serving shop-web-3, shop-web-4
+    [TIME]  web  done in [TIME], serving shop-web-3 and shop-web-4
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -848,7 +849,7 @@ fn stopped_ones_do_not_come_back_with_the_engine() {
     [TIME]  web  shop-web-1 removed
     [TIME]  web  shop-web-2 removed
     [TIME]  web  shop-web-3 removed
-    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5, shop-web-6
+    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5 and shop-web-6
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -896,6 +897,26 @@ fn stopped_ones_do_not_come_back_with_the_engine() {
     web-6 new healthy, restart always
     at least: 3 of web
     ");
+}
+
+/// A terminal that stays blank for a second looks broken.
+#[test]
+fn what_is_done_is_said_before_compose_has_answered() {
+    let host = twice(Scenario::new(&web("")).with([old("web-1")]));
+    host.change(|world| {
+        let (call, action) = ("docker compose config".to_owned(), Action::Hold);
+        world.rules.push(Rule { call, nth: 0, seen: 0, action });
+    });
+    for args in [&["up"][..], &["restart"], &["rollback"]] {
+        let mut running = host.spawn(args);
+        running.wait_for_call("docker compose config").wait_for_stderr("  reading the project\n");
+        running.release();
+        let output = running.finish();
+        assert_eq!(output.exit.code(), Some(0), "{output}");
+    }
+    host.change(|world| world.rules.clear());
+    let dry = host.run(&["up", "--dry-run"]);
+    assert_eq!((dry.exit.code(), dry.stderr.as_str()), (Some(0), ""), "{dry}");
 }
 
 #[test]
@@ -1077,7 +1098,7 @@ fn one_replica_had_crashed() {
     [TIME]  web  shop-web-3 removed
     [TIME]  web  shop-web-1 removed
     [TIME]  web  shop-web-2 removed
-    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5, shop-web-6
+    [TIME]  web  done in [TIME], serving shop-web-4, shop-web-5 and shop-web-6
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -1137,7 +1158,7 @@ fn one_replica_had_crashed() {
 
 /// What a dry run of Compose fails on, or says nothing of, is started and recreated all the same.
 #[test]
-fn what_cannot_be_previewed_is_mended() {
+fn what_cannot_be_previewed_is_fixed() {
     let hook = "pre_start: [{command: [migrate]}]";
     let cases = [
         (web(hook), vec![new("web-1").is("exited 0").restarts("healthy")]),
@@ -1170,7 +1191,7 @@ fn a_crashed_replica_of_the_wanted_version_is_replaced() {
     [TIME]  web  waiting until healthy, at most [TIME]
     [TIME]  web  shop-web-3 healthy
     [TIME]  web  shop-web-2 removed
-    [TIME]  web  done in [TIME], serving shop-web-1, shop-web-3
+    [TIME]  web  done in [TIME], serving shop-web-1 and shop-web-3
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -1233,7 +1254,7 @@ fn left_over_from_a_killed_run() {
     [TIME]  web  shop-web-1 removed
     [TIME]  web  shop-web-2 removed
     [TIME]  web  shop-web-4 removed
-    [TIME]  web  done in [TIME], serving shop-web-3, shop-web-5
+    [TIME]  web  done in [TIME], serving shop-web-3 and shop-web-5
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -1260,7 +1281,6 @@ fn left_over_from_a_killed_run() {
     docker inspect web-5
     docker start web-5
     docker inspect web-3 web-5
-    docker inspect web-3
     docker stop web-1 web-2
     docker inspect web-1 web-2
     docker inspect web-3 web-5
@@ -1341,10 +1361,10 @@ fn one_offs_and_runners_of_hooks_are_nobodys_business() {
     ];
     let output =
         Scenario::new(&web("")).with([old("web-1")]).with(strangers).run(&["up", "--remove-orphans"]);
-    for deed in output.deeds() {
+    for call in output.changes() {
         assert!(
-            !["web-run", "web-hook", "web-other"].iter().any(|name| deed.contains(name)),
-            "{deed}\n{output}"
+            !["web-run", "web-hook", "web-other"].iter().any(|name| call.contains(name)),
+            "{call}\n{output}"
         );
     }
     assert_snapshot!(output, @"
@@ -1513,7 +1533,7 @@ fn a_named_service_and_what_it_depends_on() {
     assert_snapshot!(scenario.run(&["up", "web"]), @"
     exit code: 0
     --- stderr
-    [TIME]  cache  create: nothing of it runs, and a named service depends on it
+    [TIME]  cache  create: not running, and a named service depends on it
     [TIME]  web    roll: configuration changed
     [TIME]  unchanged: db
     [TIME]  cache  create 1 replica
@@ -1651,7 +1671,7 @@ fn a_service_of_a_profile_when_named() {
     assert_snapshot!(Scenario::new(&file).with([old("web-1")]).run(&["up", "tool"]), @"
     exit code: 0
     --- stderr
-    [TIME]  tool  create: nothing of it runs
+    [TIME]  tool  create: not running
     [TIME]  tool  create 1 replica
     [TIME]  tool  shop-tool-1 started
     [TIME]  tool  no healthcheck: watching for [TIME]
@@ -1794,7 +1814,7 @@ fn what_only_compose_can_start() {
     [TIME]  web  shop-web-2 stopped (exit code 0)
     [TIME]  web  shop-web-1 removed
     [TIME]  web  shop-web-2 removed
-    [TIME]  web  done in [TIME], serving shop-web-3, shop-web-4
+    [TIME]  web  done in [TIME], serving shop-web-3 and shop-web-4
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -1846,12 +1866,12 @@ fn what_only_compose_can_start() {
 fn services_that_do_not_depend_on_each_other_roll_side_by_side() {
     let lines = format!("image: web\n{HEALTHCHECK}\npre_stop: [{{command: [drain]}}]");
     let scenario = Scenario::new(&project(&[("one", &lines), ("two", &lines)]));
-    let scenario = scenario.with([old("one-1"), old("two-1")]).when("docker exec", Deed::Hold);
+    let scenario = scenario.with([old("one-1"), old("two-1")]).when("docker exec", Action::Hold);
     let mut running = scenario.spawn(&["up"]);
     running.wait_for_call("docker exec one-1").wait_for_call("docker exec two-1").release();
     let output = running.finish();
     assert_eq!(output.exit.code(), Some(0), "{output}");
-    let ups: Vec<_> = output.deeds().into_iter().filter(|deed| deed.contains(" up ")).collect();
+    let ups: Vec<_> = output.changes().into_iter().filter(|call| call.contains(" up ")).collect();
     assert_eq!(ups.len(), 2, "{output}");
 }
 
@@ -1861,7 +1881,7 @@ fn progress_as_json() {
     assert_snapshot!(scenario.run(&["--progress", "json", "up"]), @r#"
     exit code: 0
     --- stderr
-    {"time":[TIME],"event":"planned","project":"shop","services":[{"service":"web","verdict":"roll","reason":"configuration changed","replicas":1}]}
+    {"time":[TIME],"event":"planned","project":"shop","services":[{"service":"web","verdict":"roll","reason":"configuration changed","replicas":1,"serving":[{"id":"[ID of web-1]","name":"shop-web-1"}]}]}
     {"time":[TIME],"event":"service_begin","service":"web","verdict":"roll","replicas":1,"batches":1}
     {"time":[TIME],"event":"batch","service":"web","number":1,"of":1,"start":1,"retire":1}
     {"time":[TIME],"event":"container","service":"web","container":{"id":"[ID of web-2]","name":"shop-web-2"},"generation":"new","phase":"started"}
@@ -1950,7 +1970,7 @@ fn progress_quiet() {
 fn reports_of_the_engine_wake_the_gate() {
     let scenario = || Scenario::new(&web("")).with([old("web-1")]);
     let woken = scenario().run(&["up"]);
-    let alone = scenario().when("docker events", Deed::Fail(1, "no events today".to_owned())).run(&["up"]);
+    let alone = scenario().when("docker events", Action::Fail(1, "no events today".to_owned())).run(&["up"]);
     assert!(woken.exit.success() && alone.exit.success(), "{woken}{alone}");
     assert!(woken.took < alone.took / 2, "{:?}, without reports {:?}", woken.took, alone.took);
 }

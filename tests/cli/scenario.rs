@@ -4,7 +4,7 @@
 //! Scenario::new(WEB)                            // what `docker compose config` prints
 //!     .with([old("web-1"), old("web-2")])       // what runs
 //!     .starts("web", "starting, unhealthy")     // what new containers do, look by look
-//!     .when("docker stop", Deed::Hold)          // what happens at a call
+//!     .when("docker stop", Action::Hold)          // what happens at a call
 //!     .run(&["up"])                             // exit code, stdout, stderr, calls, containers
 //! ```
 
@@ -23,7 +23,7 @@ use crate::{
     output::Output,
     running::Running,
     signals::hear_signals,
-    world::{Container, Deed, Proxy, Reading, Rule, Slot, World, hash_of, hex},
+    world::{Action, Container, Proxy, Reading, Rule, Slot, World, hash_of, hex},
 };
 
 /// What a test says of a host before the program runs there.
@@ -96,13 +96,13 @@ impl Scenario {
     }
 
     /// At every call whose line holds `call`.
-    pub fn when(self, call: &str, deed: Deed) -> Self {
-        self.when_nth(0, call, deed)
+    pub fn when(self, call: &str, action: Action) -> Self {
+        self.when_nth(0, call, action)
     }
 
     /// At the `nth` call whose line holds `call`, counted from 1.
-    pub fn when_nth(mut self, nth: u32, call: &str, deed: Deed) -> Self {
-        self.world.rules.push(Rule { call: call.to_owned(), nth, seen: 0, deed });
+    pub fn when_nth(mut self, nth: u32, call: &str, action: Action) -> Self {
+        self.world.rules.push(Rule { call: call.to_owned(), nth, seen: 0, action });
         self
     }
 
@@ -114,6 +114,12 @@ impl Scenario {
     /// The image that a build or a pull brings is another one.
     pub fn offers_new(mut self, reference: &str) -> Self {
         self.world.offered.insert(reference.to_owned(), image_id(&format!("{reference}, the next")));
+        self
+    }
+
+    /// What Compose warns of whenever it reads the files.
+    pub fn warns(mut self, warnings: &[&str]) -> Self {
+        self.world.warnings.extend(warnings.iter().map(|warning| warning.to_string()));
         self
     }
 
@@ -356,10 +362,11 @@ impl Host {
         )
     }
 
-    /// As a login on a fresh machine: nothing in the environment that a test did not put there, no terminal.
+    /// As a login on a new machine: nothing in the environment that a test did not put there, no terminal.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.program();
-        let fixed = [("COLUMNS", "80"), ("LANG", "C.UTF-8")];
+        // The scripted engine has no network.
+        let fixed = [("COLUMNS", "80"), ("LANG", "C.UTF-8"), ("DOCKER_ZDD_HELPER", "off")];
         command.args(args).current_dir(self.path("project")).env_clear().envs(fixed);
         command.env("PATH", self.path("bin")).env("HOME", self.path("home"));
         command.env("FAKE_DOCKER_DIR", self.path("engine")).envs(&self.scenario.env);
@@ -377,12 +384,12 @@ impl Host {
     }
 
     /// Edits the world, between two runs or during one.
-    pub fn change(&self, deed: impl FnOnce(&mut World)) {
+    pub fn change(&self, edit: impl FnOnce(&mut World)) {
         let lock = fs::File::create(self.path("engine/lock")).expect("the lock file");
         lock.lock().expect("the lock");
         let path = self.path("engine/world.json");
         let mut world = read_world(&path);
-        deed(&mut world);
+        edit(&mut world);
         fs::write(path, serde_json::to_string(&world).expect("JSON")).expect("the world");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     history::twice,
     output::Output,
     scenario::{Given, Scenario, new, old},
-    world::{Deed, Reading},
+    world::{Action, Reading},
 };
 
 static PROGRESS: LazyLock<Validator> =
@@ -71,7 +71,7 @@ fn holds(validator: &Validator, text: &str) -> Value {
     value
 }
 
-fn told(scenario: Scenario) -> Output {
+fn shown(scenario: Scenario) -> Output {
     let output = scenario.run(&["--progress", "json", "up"]);
     let lines = output.stderr.lines().filter(|line| line.starts_with("{\"time\":")).count();
     assert_eq!(lines, output.stderr.lines().count(), "{output}");
@@ -88,7 +88,7 @@ fn says(output: &Output, kinds: &[&str]) {
 fn hooks_settling_and_batches() {
     let hooks = "pre_stop: [{command: [bye]}]\npost_start: [{command: [hi]}]\npre_start: [{command: [make]}]";
     let file = web(&format!("scale: 2\nx-zdd: {{settle: 10ms, delay: 10ms, parallelism: 1}}\n{hooks}"));
-    let output = told(Scenario::new(&file).with([old("web-1"), old("web-2")]));
+    let output = shown(Scenario::new(&file).with([old("web-1"), old("web-2")]));
     says(
         &output,
         &["hook_begin", "hook", "settling", "batch", "draining", "drained", "stopped", "removed", "end"],
@@ -96,13 +96,16 @@ fn hooks_settling_and_batches() {
 }
 
 #[test]
-fn a_failure_and_its_undo() {
+fn a_failure_and_its_rollback() {
     let scenario =
         Scenario::new(&web("scale: 2\nx-zdd: {parallelism: 1}")).with([old("web-1"), old("web-2")]);
     let scenario = scenario.starts("web", "starting, healthy").writes("web", "panic: <no database>");
-    let output = told(scenario.starts("web", "starting, unhealthy"));
+    let output = shown(scenario.starts("web", "starting, unhealthy"));
     assert_eq!(output.exit.code(), Some(3), "{output}");
-    says(&output, &["refused", "failed", "rolled_back"]);
+    says(&output, &["failed", "rolled_back"]);
+    for kind in ["event", "phase"] {
+        assert!(output.stderr.contains(&format!("\"{kind}\":\"failed\"")), "no failed {kind} in {output}");
+    }
 }
 
 /// What the tests of the table do not bring: everything that a row may say.
@@ -173,10 +176,11 @@ fn a_doctor_without_an_engine() {
 #[test]
 fn images_and_errors() {
     let scenario = Scenario::new(&web("build: .")).with([old("web-1")]);
-    says(&told(scenario.without_image("web")), &["building", "prepared", "planned"]);
+    says(&shown(scenario.without_image("web")), &["building", "prepared", "planned"]);
     let dead = Scenario::new(&web("")).engine_is_dead().run(&["--progress", "json", "up"]);
     says(&dead, &["end"]);
-    let locked =
-        Scenario::new(&web("")).when("docker stop", Deed::Fail(1, "no".to_owned())).with([old("web-1")]);
-    assert!(told(locked).exit.code() > Some(2));
+    let locked = Scenario::new(&web("stop_grace_period: 1s"))
+        .when("docker stop", Action::Fail(1, "no".to_owned()))
+        .with([old("web-1")]);
+    assert!(shown(locked).exit.code() > Some(2));
 }

@@ -4,7 +4,7 @@ use crate::{
     files::{HEALTHCHECK, project, web},
     output::Output,
     scenario::{Scenario, old},
-    world::{Deed, Entry},
+    world::{Action, Entry},
 };
 
 /// Planted everywhere a secret may be.
@@ -81,14 +81,18 @@ fn nothing_of_it_when_the_new_version_fails() {
     }
 }
 
-/// Each call fails once, with a message of the engine that has a URL in it.
+/// A stop that fails is waited for as long as the container may take.
+const SHORT_GRACE: &[&str] = &["--timeout", "1"];
+
+/// Each call fails, with a message of the engine that has a URL in it.
 #[test]
 fn nothing_of_it_when_a_call_fails() {
     let whole = scenario().run(&["up", "--build"]);
     let error = format!("error during connect: Post \"{URL}\": EOF\nand {URL}");
     for line in lines(&whole) {
         for args in [&["up", "--build"][..], &["--progress", "json", "up", "--build"]] {
-            let output = scenario().when(&line, Deed::Fail(1, error.clone())).run(args);
+            let args = &[args, SHORT_GRACE].concat();
+            let output = scenario().when(&line, Action::Fail(1, error.clone())).run(args);
             is_silent(&output, &line);
             keeps_argv_clean(&output, &line);
         }
@@ -100,7 +104,9 @@ fn nothing_of_it_when_a_call_fails() {
 fn nothing_of_it_in_an_answer_that_is_not_understood() {
     let whole = scenario().run(&["up"]);
     for line in lines(&whole) {
-        let output = scenario().when(&line, Deed::Print(format!("502 from {URL}\n"))).run(&["up"]);
+        let output = scenario()
+            .when(&line, Action::Print(format!("502 from {URL}\n")))
+            .run(&[&["up"], SHORT_GRACE].concat());
         is_silent(&output, &line);
     }
 }
@@ -110,7 +116,7 @@ fn nothing_of_it_in_an_answer_that_is_not_understood() {
 fn nothing_of_it_in_what_the_doctor_finds() {
     let plugins = format!(r#"[{{"Name":"zdd","Err":"cannot fetch {URL}"}}]"#);
     let file = web(&format!("x-zdd: {{settle: '{URL}'}}"));
-    let output = Scenario::new(&file).when("docker info", Deed::Print(plugins)).run(&["doctor"]);
+    let output = Scenario::new(&file).when("docker info", Action::Print(plugins)).run(&["doctor"]);
     is_silent(&output, "doctor");
     assert_eq!(output.stdout.matches("https://anna:***@prod").count(), 2, "{output}");
 }
@@ -120,7 +126,7 @@ fn nothing_of_it_in_what_the_doctor_finds() {
 fn a_host_flag_is_shown_without_its_password() {
     let host = format!("tcp://anna:{SECRET}@prod:2376");
     for line in ["docker volume create", "docker compose version", "docker stop"] {
-        let output = scenario().when(line, Deed::Fail(1, String::new())).run(&["-H", &host, "zdd", "up"]);
+        let output = scenario().when(line, Action::Fail(1, String::new())).run(&["-H", &host, "zdd", "up"]);
         is_silent(&output, line);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     files::{project, web},
     history::twice,
     scenario::{Scenario, new, old},
-    world::{Deed, Reading},
+    world::{Action, Reading},
 };
 
 const JOB: &str =
@@ -51,7 +51,7 @@ fn of_a_whole_project() {
             new("web-9").label("oneoff", "True").named("web-run-1"),
         ])
         .run(&["status"]);
-    assert_eq!(output.deeds(), Vec::<&str>::new(), "{output}");
+    assert_eq!(output.changes(), Vec::<&str>::new(), "{output}");
     assert_snapshot!(ageless(&output.to_string()), @r#"
     exit code: 0
     --- stdout
@@ -62,8 +62,8 @@ fn of_a_whole_project() {
     db   db:16   1   -   healthy   AGE   profile not enabled
     gone   web   1   -   healthy   AGE   orphan
 
-    what runs of worker is not what the files want; type "docker zdd plan worker" to see what "docker zdd up" would do
-    no file names gone any more; type "docker zdd up --remove-orphans" to remove it
+    worker differs from the files; run "docker zdd plan worker" to see what "docker zdd up" would do
+    gone is in no file any more; run "docker zdd up --remove-orphans" to remove it
     --- calls
     docker compose config
     docker compose config --hash *
@@ -108,7 +108,7 @@ fn when_nothing_runs() {
     web       app     0/2     -          -        -     down
     worker    app     0/1     -          -        -     down
 
-    nothing of project shop runs; type "docker zdd up" to start it
+    nothing of project shop is running; run "docker zdd up" to start it
     "#);
 }
 
@@ -125,7 +125,7 @@ fn of_a_rollout_by_another_machine() {
 
     rollout in progress: anna on ci-3 (process 7) since 2026-11-23 21:04:11 UTC (AGE)
 
-    whether anna on ci-3 (process 7) since 2026-11-23 21:04:11 UTC still runs cannot be seen from here; if you know that it is dead, type "docker zdd up --break-lock"
+    whether anna on ci-3 (process 7) since 2026-11-23 21:04:11 UTC still runs cannot be seen from here; if you know it is dead, run "docker zdd up --break-lock"
     "#);
 }
 
@@ -134,7 +134,7 @@ fn of_a_rollout_by_another_machine() {
 fn of_a_run_that_was_killed() {
     let host = Scenario::new(&web("scale: 2"))
         .with([old("web-1"), old("web-2")])
-        .when_nth(2, "docker stop", Deed::Hold)
+        .when_nth(2, "docker stop", Action::Hold)
         .host();
     let mut run = host.spawn(&["up", "--parallelism", "1"]);
     run.wait_for_call("docker stop web-2");
@@ -144,11 +144,11 @@ fn of_a_run_that_was_killed() {
     let owner = regex_lite::Regex::new("the run of .* ended").expect("a pattern");
     assert_snapshot!(owner.replace(&ageless(&output.stdout), "the run of OWNER ended"), @r#"
     SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
-    web   web   3/2   -   healthy   AGE   broken off: 2 new, 1 old
+    web   web   3/2   -   healthy   AGE   interrupted: 2 new, 1 old
 
-    the run of OWNER ended without giving its lock back; the next "docker zdd up" takes it over
-    web: a rollout was broken off, 2 new and 1 old containers run side by side; type "docker zdd up web" to finish it
-    web: shop-web-1 is stopped and left behind; type "docker zdd up web" to clear up
+    the run of OWNER ended without releasing its lock; the next "docker zdd up" takes it over
+    web: a rollout was interrupted; 2 new and 1 old containers run side by side; run "docker zdd up web" to finish it
+    web: shop-web-1 is stopped and left behind; run "docker zdd up web" to clean up
     "#);
 }
 
@@ -189,8 +189,8 @@ fn as_json() {
         }
       ],
       "advice": [
-        "what runs of web is not what the files want; type \"docker zdd plan web\" to see what \"docker zdd up\" would do",
-        "web: shop-web-1 is unhealthy; type \"docker logs shop-web-1\" or \"docker inspect shop-web-1\""
+        "web: shop-web-1 is unhealthy; \"docker logs shop-web-1\" may say why, \"docker zdd up --force-recreate web\" replaces it",
+        "web differs from the files; run \"docker zdd plan web\" to see what \"docker zdd up\" would do"
       ]
     }
     "#);
@@ -206,6 +206,7 @@ fn of_a_service_that_does_not_exist() {
     --- calls
     docker compose config
     docker compose config wbe  → exit 1
+    docker compose version --short
     --- containers
     at least: 0 of web
     ");
@@ -262,6 +263,50 @@ fn watched() {
     SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
     web   web   0/1   -   unhealthy   AGE   up to date
 
-    web: shop-web-1 is unhealthy; type "docker logs shop-web-1" or "docker inspect shop-web-1"
+    web: shop-web-1 is unhealthy; "docker logs shop-web-1" may say why, "docker zdd up --force-recreate web" replaces it
     "#);
+}
+
+/// As `docker compose -p shop ps`. Nobody is told that everything is an orphan.
+#[test]
+fn a_project_is_shown_by_its_name_where_there_is_no_file() {
+    let absent = Action::Fail(1, "no configuration file provided: not found".to_owned());
+    let host = || {
+        Scenario::new(&shop())
+            .with([new("web-1"), new("worker-1").is("exited 0")])
+            .when(" config", absent.clone())
+    };
+    let output = host().run(&["-p", "shop", "status"]);
+    assert_snapshot!(ageless(&output.to_string()), @"
+    exit code: 0
+    --- stdout
+    SERVICE   IMAGE   READY   REVISION   HEALTH   AGE   STATUS
+    web   app   1   -   healthy   AGE   no file here to compare with
+    worker   app   -   -   exited (0)   -   no file here to compare with
+    --- calls
+    docker compose --project-name shop config  → exit 1
+    docker compose version --short
+    docker volume inspect zdd-lock-shop  → exit 1
+    docker volume ls
+    docker ps
+    docker inspect web-1 worker-1
+    --- containers
+    web-1 new healthy
+    worker-1 new exited 0
+    at least: 0 of db, 0 of migrate, 1 of web, 0 of worker
+    ");
+    let named = host().env("COMPOSE_PROJECT_NAME", "shop").run(&["status", "web", "--format", "json"]);
+    assert!(named.stdout.contains("\"status\": \"no_file\"") && !named.stdout.contains("worker"), "{named}");
+    let nameless = host().run(&["status"]);
+    assert_eq!(
+        (nameless.exit.code(), nameless.stderr.trim()),
+        (Some(1), "no configuration file provided: not found")
+    );
+}
+
+#[test]
+fn a_history_needs_no_file() {
+    let absent = Action::Fail(1, "no configuration file provided: not found".to_owned());
+    let output = Scenario::new(&shop()).when(" config", absent).run(&["-p", "shop", "history"]);
+    assert_eq!((output.exit.code(), output.stderr.as_str()), (Some(0), ""), "{output}");
 }

@@ -1,7 +1,7 @@
 //! What needs no engine: help, versions, completion, usage errors.
 
 use insta::assert_snapshot;
-use zdd::history::Revision;
+use zdd::keep::Revision;
 
 use crate::{
     files::{project, web},
@@ -97,7 +97,7 @@ fn help() {
       history   List the revisions that were deployed
       diff      Show what differs between a revision and the Compose file
       rollback  Deploy an earlier revision again
-      restart   Replace containers by new ones of the same version
+      restart   Replace containers with new ones of the same version
       version   Show the docker zdd version information
 
     Run 'docker zdd COMMAND --help' for more information on a command.
@@ -144,7 +144,7 @@ fn help_of_up() {
           --no-deps
               Don't update linked services
           --no-probe
-              Send no requests, whatever the Compose file says
+              Send no requests, even if the Compose file says so
           --order string
               Which containers of a batch go first ("start-first"|"stop-first")
           --parallelism uint
@@ -159,8 +159,8 @@ fn help_of_up() {
               Which status codes are good, like "200" or "2xx,404" (default:
               200-399)
           --probe-max-failures uint
-              More failed requests than this end the rollout and undo it (default:
-              they are only reported)
+              More failed requests than this end the rollout and roll it back
+              (default: they are only reported)
           --probe-rate uint
               Requests a second (default: 20)
           --probe-timeout duration
@@ -194,7 +194,7 @@ fn help_of_up() {
         1   Usage, file or engine error; nothing was touched
         2   Refused by the plan; nothing was touched
         3   The new version failed; the old one serves
-        4   The way back failed too: look at it
+        4   The rollback failed too: look at it
         5   Another run holds the project's lock
       130   Interrupted; the last lines say what serves
     "#);
@@ -224,17 +224,17 @@ fn version() {
 
 #[test]
 fn usage_errors() {
-    let told = |args: &[&str]| {
+    let shown = |args: &[&str]| {
         let output = alone(args);
         format!("{}: exit {}\n{}", args.join(" "), output.exit.code().unwrap_or(-1), output.stderr)
     };
     let all = [
-        told(&["zdd", "up", "--bogus"]),
-        told(&["zdd", "up", "--parallelism", "-1"]),
-        told(&["zdd", "up", "--context", "prod"]),
-        told(&["zdd", "up", "--build", "--no-build"]),
-        told(&["zdd", "roll"]),
-        told(&["--context"]),
+        shown(&["zdd", "up", "--bogus"]),
+        shown(&["zdd", "up", "--parallelism", "-1"]),
+        shown(&["zdd", "up", "--context", "prod"]),
+        shown(&["zdd", "up", "--build", "--no-build"]),
+        shown(&["zdd", "roll"]),
+        shown(&["--context"]),
     ];
     assert_snapshot!(all.join("\n"), @r#"
     zdd up --bogus: exit 1
@@ -319,8 +319,10 @@ fn completion_of_services() {
     at least: 0 of web, 0 of worker
     ");
     assert_eq!(scenario().engine_is_dead().run(&["__complete", "zdd", "up", ""]).stdout, "web\nworker\n:4\n");
-    let failing = scenario()
-        .when(" config", crate::world::Deed::Fail(1, "no configuration file provided: not found".to_owned()));
+    let failing = scenario().when(
+        " config",
+        crate::world::Action::Fail(1, "no configuration file provided: not found".to_owned()),
+    );
     assert_snapshot!(failing.run(&["__complete", "zdd", "up", ""]), @"
     exit code: 0
     --- stdout

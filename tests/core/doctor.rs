@@ -1,15 +1,16 @@
-//! Each finding of `docker zdd doctor`, what brings it about, and that its own lines mend it.
+//! Each finding of `docker zdd doctor`, what brings it about, and that its own lines fix it.
 
 use std::collections::BTreeMap;
 
 use serde_yaml::Value;
 use zdd::{
-    docker::Version,
-    doctor::{Check, Facts, Finding, Image, Plugin, Project, Severity, findings},
-    model::{Model, Overrides, compose},
+    advice::{self, Facts, Finding, Place, Scene, Severity},
+    engine::{Healthcheck, Image, Plugin, Version},
+    plan::Prospect,
+    project::{Overrides, Project},
 };
 
-use crate::make::seconds;
+use crate::make::{self, seconds};
 
 /// A service of which there is nothing to say.
 const GOOD: &str = "image: web:1
@@ -29,6 +30,7 @@ pub fn facts() -> Facts {
         plugin: Some(vec![plugin]),
         images: [("web:1".to_owned(), Image::default())].into(),
         file: vec![],
+        prospects: BTreeMap::new(),
     }
 }
 
@@ -83,17 +85,20 @@ fn resolved(file: &Value) -> Value {
 
 fn found_in(file: &Value, facts: &Facts) -> Vec<Finding> {
     let text = serde_yaml::to_string(&resolved(file)).expect("YAML");
-    let file: compose::File = serde_yaml::from_str(&text).expect("a file");
-    let hashes: BTreeMap<_, _> = file.services.keys().map(|name| (name.clone(), "new".to_owned())).collect();
-    let model = Model::from_config(&text, &hashes, &Overrides::default()).expect("a model");
-    findings(Some(&Project { model: &model, file: &file }), facts)
+    let project = make::read(&text, &Overrides::default()).expect("a project");
+    findings(Some(&project), facts)
+}
+
+pub fn findings(project: Option<&Project>, facts: &Facts) -> Vec<Finding> {
+    let scene = Scene { project, facts: Some(facts), ..Scene::default() };
+    advice::findings(&scene, Place::Doctor)
 }
 
 pub fn codes(findings: &[Finding]) -> Vec<&str> {
     findings.iter().map(|finding| finding.code).collect()
 }
 
-/// The only finding for a `web` with these keys. Where it has lines to write, writing them must mend it.
+/// The only finding for a `web` with these keys. Where it has lines to write, writing them must fix it.
 fn only(web: &str, facts: &Facts) -> Finding {
     only_of(&file(web, ""), facts)
 }
@@ -104,19 +109,19 @@ fn only_of(file: &Value, facts: &Facts) -> Finding {
     let finding = found.remove(0);
     assert!(!finding.remedy.is_empty(), "{finding:#?}");
     if let Some(yaml) = &finding.yaml {
-        let mut mended = file.clone();
-        merge(&mut mended, &serde_yaml::from_str(yaml).expect("YAML to write"));
-        let left = found_in(&mended, facts);
-        assert!(!codes(&left).contains(&finding.code), "its own lines do not mend it: {finding:#?}");
+        let mut fixed = file.clone();
+        merge(&mut fixed, &serde_yaml::from_str(yaml).expect("YAML to write"));
+        let left = found_in(&fixed, facts);
+        assert!(!codes(&left).contains(&finding.code), "its own lines do not fix it: {finding:#?}");
     }
     finding
 }
 
-fn told(web: &str) -> (Severity, String) {
-    told_by(web, &facts())
+fn shown(web: &str) -> (Severity, String) {
+    shown_by(web, &facts())
 }
 
-fn told_by(web: &str, facts: &Facts) -> (Severity, String) {
+fn shown_by(web: &str, facts: &Facts) -> (Severity, String) {
     let finding = only(web, facts);
     (finding.severity, finding.problem)
 }
@@ -146,7 +151,7 @@ fn no_healthcheck() {
     assert_eq!(finding.path, ["services", "web", "healthcheck"]);
     assert_eq!(
         finding.problem,
-        "web has no healthcheck: a new container counts as good once it has run for 10s, whether it answers or not"
+        "no healthcheck: a new container counts as good once it has run for 10s, whether it answers or not"
     );
     assert_eq!(
         finding.yaml.as_deref(),
@@ -170,12 +175,12 @@ fn no_healthcheck() {
 
 #[test]
 fn the_image_may_have_the_healthcheck() {
-    let check = Check { interval: Some(seconds(2)), ..Check::default() };
+    let check = Healthcheck { interval: Some(seconds(2)), ..Healthcheck::default() };
     let image = Image { healthcheck: Some(check), stop_signal: None };
     let known = Facts { images: [("web:1".to_owned(), image)].into(), ..facts() };
     assert_eq!(found_in(&file("healthcheck: null", ""), &known), []);
     let unknown = Facts { images: BTreeMap::new(), ..facts() };
-    let (severity, problem) = told_by("healthcheck: null", &unknown);
+    let (severity, problem) = shown_by("healthcheck: null", &unknown);
     assert_eq!(severity, Severity::Warning);
     assert!(problem.contains("its image is not here to be asked"), "{problem}");
 }
@@ -194,17 +199,17 @@ fn a_database_is_asked_by_its_own_program() {
 #[test]
 fn a_first_probe_that_comes_late() {
     let late = "healthcheck: {interval: null}";
-    let problem = "web is probed for the first time 30s after its start, so every rollout waits that long";
-    assert_eq!(told(late), warning(problem));
+    let problem = "it is probed for the first time 30s after its start, so every rollout waits that long";
+    assert_eq!(shown(late), warning(problem));
     assert!(only(late, &facts()).yaml.expect("lines").contains("start_interval: 1s"));
     let old = Facts { engine: Ok("20.10.24+dfsg1".to_owned()), ..facts() };
     assert!(only(late, &old).yaml.expect("lines").contains("interval: 2s"));
     let quick = "healthcheck: {interval: 30s, start_period: 30s, start_interval: 1s}";
     assert_eq!(found_in(&file(quick, ""), &facts()), []);
     assert_eq!(
-        told_by(quick, &old),
+        shown_by(quick, &old),
         warning(
-            "web is probed for the first time 30s after its start, because Docker Engine 20.10.24+dfsg1 does not know start_interval"
+            "it is probed for the first time 30s after its start, because Docker Engine 20.10.24+dfsg1 does not know start_interval"
         )
     );
 }
@@ -212,8 +217,8 @@ fn a_first_probe_that_comes_late() {
 #[test]
 fn a_deadline_before_the_first_probe() {
     assert_eq!(
-        told("{healthcheck: {interval: 5s}, x-zdd: {wait_timeout: 5s}}"),
-        error("web cannot pass: wait_timeout is 5s, and the first probe comes after 5s")
+        shown("{healthcheck: {interval: 5s}, x-zdd: {wait_timeout: 5s}}"),
+        error("it cannot pass: wait_timeout is 5s, and the first probe comes after 5s")
     );
 }
 
@@ -225,7 +230,7 @@ fn a_start_period_decides_when_the_first_probe_comes() {
     let old = Facts { engine: Ok("24.0.9".to_owned()), ..facts() };
     assert_eq!(codes(&found_in(&file(patient, ""), &old)), ["wait-timeout", "slow-healthcheck"]);
     let hasty = "{healthcheck: {interval: 1s, start_period: 1m}, x-zdd: {wait_timeout: 4s}}";
-    assert_eq!(told(hasty), error("web cannot pass: wait_timeout is 4s, and the first probe comes after 5s"));
+    assert_eq!(shown(hasty), error("it cannot pass: wait_timeout is 4s, and the first probe comes after 5s"));
     assert_eq!(found_in(&file(hasty, ""), &old), []);
     let short = "{healthcheck: {interval: 1s, start_period: 3s}, x-zdd: {wait_timeout: 4s}}";
     assert_eq!(found_in(&file(short, ""), &facts()), []);
@@ -236,13 +241,13 @@ fn draining_until_it_is_unhealthy() {
     let hook = "pre_stop: [{command: [touch, /tmp/drain]}]";
     assert_eq!(found_in(&file(&format!("{{{hook}, x-zdd: {{drain: unhealthy}}}}"), ""), &facts()), []);
     assert_eq!(
-        told("x-zdd: {drain: unhealthy}"),
-        warning("web drains until it is unhealthy, but no pre_stop hook makes its healthcheck fail")
+        shown("x-zdd: {drain: unhealthy}"),
+        warning("it drains until it is unhealthy, but no pre_stop hook makes its healthcheck fail")
     );
     assert_eq!(
-        told(&format!("{{{hook}, x-zdd: {{drain: unhealthy, drain_timeout: 6s}}}}")),
+        shown(&format!("{{{hook}, x-zdd: {{drain: unhealthy, drain_timeout: 6s}}}}")),
         warning(
-            "web drains until it is unhealthy, which takes up to 8s (interval × retries + timeout), but drain_timeout is 6s"
+            "it drains until it is unhealthy, which takes up to 8s (interval 2s × retries 3 + timeout 2s), but drain_timeout is 6s"
         )
     );
     let found =
@@ -272,16 +277,16 @@ fn what_keeps_two_generations_apart() {
     }
     let volume = "{deploy: {replicas: 1}, volumes: [{type: volume, source: data, target: /data}]}";
     assert_eq!(
-        told(volume),
+        shown(volume),
         warning(
-            "web cannot be rolled, and \"up\" refuses to without --allow-downtime: its only replica writes to volume \"data\" at /data, and two generations would write at once"
+            "it cannot be rolled, and \"up\" refuses to without --allow-downtime: its only replica writes to volume \"data\" at /data, and two generations would write at once"
         )
     );
     let named = "{deploy: {replicas: 1}, container_name: web}";
     assert_eq!(only(named, &facts()).code, "cannot-roll");
     assert_eq!(
-        told("container_name: web"),
-        error("web cannot run its 2 replicas: the container name \"web\" can be taken only once")
+        shown("container_name: web"),
+        error("its 2 replicas cannot run: the container name \"web\" can be taken only once")
     );
 }
 
@@ -292,10 +297,25 @@ fn downtime_that_was_accepted_is_none_of_the_doctor_s_business() {
 }
 
 #[test]
-fn a_proxy_has_to_hold_its_port() {
-    let known = Facts { images: [("haproxy:3".to_owned(), Image::default())].into(), ..facts() };
-    let web = "{image: 'haproxy:3', deploy: {replicas: 1}, ports: [{target: 80, published: '80'}]}";
-    assert_eq!(told_by(web, &known).0, Severity::Hint);
+fn what_is_held_is_a_hint() {
+    let held = Facts { prospects: [("web".to_owned(), Prospect::Held)].into(), ..facts() };
+    let finding = only("{deploy: {replicas: 1}, ports: [{target: 80, published: '80'}]}", &held);
+    assert_eq!((finding.severity, finding.code, finding.yaml), (Severity::Hint, "held", None));
+    assert!(finding.problem.starts_with("its visitors wait while it is replaced, as host port 80"));
+}
+
+/// Nothing that it advises can destroy data.
+#[test]
+fn a_database_wants_consent() {
+    let images = [("postgres:16".to_owned(), Image::default())].into();
+    let prospects = [("web".to_owned(), Prospect::NeedsConsent)].into();
+    let web = "{image: 'postgres:16', deploy: {replicas: 1}, volumes: [{type: volume, source: data, target: /var/lib/postgresql}]}";
+    let finding = only(web, &Facts { images, prospects, ..facts() });
+    assert_eq!((finding.severity, finding.code), (Severity::Warning, "cannot-roll"));
+    assert!(
+        finding.problem.starts_with("it is PostgreSQL, and \"up\" does not replace it before you agree: ")
+    );
+    assert!(finding.remedy.starts_with("write \"x-zdd: {strategy: held}\" to agree"), "{}", finding.remedy);
 }
 
 #[test]
@@ -313,49 +333,47 @@ fn an_image_without_a_version() {
 #[test]
 fn too_little_time_to_end() {
     assert_eq!(
-        told("stop_grace_period: 500ms"),
-        warning("web has 500ms to end after the stop signal: whatever it is answering then is cut off")
+        shown("stop_grace_period: 500ms"),
+        warning("it has 500ms to end after the stop signal: whatever it is answering then is cut off")
     );
 }
 
 #[test]
 fn a_signal_on_which_it_does_not_finish() {
     assert_eq!(
-        told("stop_signal: KILL"),
-        warning("web is stopped with SIGKILL: it cannot finish what it is answering")
+        shown("stop_signal: KILL"),
+        warning("it is stopped with SIGKILL: it cannot finish what it is answering")
     );
-    let sentence = "web is stopped with SIGTERM, but its image ends in good order on SIGQUIT";
+    let sentence = "it is stopped with SIGTERM, but its image shuts down cleanly on SIGQUIT";
     let image = Image { healthcheck: None, stop_signal: Some("SIGQUIT".to_owned()) };
     let known = Facts { images: [("web:1".to_owned(), image)].into(), ..facts() };
-    assert_eq!(told_by("stop_signal: SIGTERM", &known), warning(sentence));
+    assert_eq!(shown_by("stop_signal: SIGTERM", &known), warning(sentence));
     assert_eq!(found_in(&file("stop_signal: QUIT", ""), &known), []);
     let unknown = Facts { images: BTreeMap::new(), ..facts() };
-    assert_eq!(told_by("{image: 'nginx:1.27', stop_signal: '15'}", &unknown), warning(sentence));
+    assert_eq!(shown_by("{image: 'nginx:1.27', stop_signal: '15'}", &unknown), warning(sentence));
     assert_eq!(found_in(&file("stop_signal: SIGUSR2", ""), &facts()), []);
 }
 
 #[test]
 fn traefik_must_notice() {
     let routed = "labels: {traefik.http.routers.web.rule: PathPrefix(`/`)}";
-    assert_eq!(
-        codes(&found_in(&file(routed, ""), &facts())),
-        ["traefik"],
-        "without any setting of a proxy's"
-    );
+    assert_eq!(found_in(&file(routed, ""), &facts()), [], "its connections are handed over");
+    let without = format!("{{{routed}, x-zdd: {{helper: off}}}}");
+    assert_eq!(codes(&found_in(&file(&without, ""), &facts())), ["traefik"]);
     let ready = format!(
         "{{{routed}, pre_stop: [{{command: [touch, /tmp/drain]}}], x-zdd: {{settle: 3s, drain: {{until: unhealthy, plus: 3s}}}}}}"
     );
     assert_eq!(found_in(&file(&ready, ""), &facts()), []);
     let unsettled = ready.replace("settle: 3s, ", "");
-    assert!(told(&unsettled).1.contains("\"settle\" does not wait"));
+    assert!(shown(&unsettled).1.contains("\"settle\" does not wait"));
     assert_eq!(found_in(&file("labels: {traefik.enable: 'false'}", ""), &facts()), []);
 }
 
 #[test]
 fn stopping_all_before_starting_any() {
     assert_eq!(
-        told("x-zdd: {order: stop-first}"),
-        warning("all 2 replicas of web are stopped before the new ones start: nothing answers meanwhile")
+        shown("x-zdd: {order: stop-first}"),
+        warning("all 2 replicas are stopped before the new ones start: nothing answers meanwhile")
     );
     assert_eq!(found_in(&file("x-zdd: {order: stop-first, parallelism: 1}", ""), &facts()), []);
     let found = found_in(&file("{deploy: {replicas: 1}, x-zdd: {order: stop-first}}", ""), &facts());
@@ -381,20 +399,17 @@ fn started_is_not_healthy() {
     assert_eq!(finding.path, ["services", "api", "depends_on", "web"]);
     assert_eq!(
         (finding.severity, finding.problem),
-        hint("api waits until web is started, not until it is healthy, although it has a healthcheck")
+        hint("it waits until web is started, not until it is healthy, although it has a healthcheck")
     );
     assert_eq!(found_in(&file("", &on("service_healthy")), &facts()), []);
 }
 
 #[test]
 fn no_restart_policy_and_one_replica() {
+    assert_eq!(shown("restart: null"), hint("no restart policy: after a crash, or a reboot, it stays down"));
     assert_eq!(
-        told("restart: null"),
-        hint("web has no restart policy: after a crash, or a reboot, it stays down")
-    );
-    assert_eq!(
-        told("deploy: {replicas: 1}"),
-        hint("web has one replica: a rollout loses nothing by that, but a crash does")
+        shown("deploy: {replicas: 1}"),
+        hint("it has one replica: a rollout loses nothing by that, but a crash does")
     );
 }
 
@@ -413,9 +428,9 @@ fn settings_that_are_part_of_the_hash_or_not_read() {
 fn volumes_that_more_than_one_container_writes_to() {
     let volume = "volumes: [{type: volume, source: data, target: /data}]";
     assert_eq!(
-        told(volume),
+        shown(volume),
         hint(
-            "all replicas of web write to \"data\", and during a rollout the old version and the new one both do"
+            "all its replicas write to \"data\", and during a rollout the old version and the new one both do"
         )
     );
     let sockets = "volumes: [{type: bind, source: /run/docker.sock, target: /run/docker.sock}]";
@@ -438,5 +453,5 @@ fn jobs_are_spared() {
 #[test]
 fn the_worst_comes_first() {
     let found = found_in(&file("{restart: null, healthcheck: null, container_name: web}", ""), &facts());
-    assert_eq!(codes(&found), ["cannot-roll", "no-healthcheck", "restart"]);
+    assert_eq!(codes(&found), ["too-many-replicas", "no-healthcheck", "restart"]);
 }

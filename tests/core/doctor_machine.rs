@@ -1,8 +1,11 @@
 //! What `docker zdd doctor` finds beside the services: engine, Compose, the plugin, the file as a whole.
 
-use zdd::doctor::{Facts, FileError, Plugin, Severity, findings};
+use zdd::{
+    advice::{Facts, FileError, Severity},
+    engine::Plugin,
+};
 
-use crate::doctor::{codes, facts};
+use crate::doctor::{codes, facts, findings};
 
 #[test]
 fn an_engine_that_does_not_answer() {

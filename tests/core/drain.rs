@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use zdd::{
-    model::{Drain, Overrides, Until},
-    observed::Container,
-    plan::Means,
+    engine::{Container, Replica, container::Endpoint},
+    project::{Drain, Overrides, Until},
+    proxy::{Haproxy, Way},
 };
 
-use crate::make::{self, Turned, fresh, planned, seconds, stale};
+use crate::make::{self, Turned, current, outdated, planned, seconds};
 
 fn read(drain: &str) -> Result<Drain, String> {
     let yaml = format!("name: app\nservices: {{web: {{image: app, x-zdd: {{drain: {drain}}}}}}}");
     make::read(&yaml, &Overrides::default())
-        .map(|mut model| model.services.remove("web").expect("web").settings.drain)
+        .map(|project| project.services["web"].settings.drain.clone())
         .map_err(|e| format!("{e:#}"))
 }
 
@@ -57,23 +57,43 @@ fn what_is_wrong() {
     let forms = "write none, unhealthy, haproxy, a time like \"5s\", \
                  or a mapping like \"{until: unhealthy, plus: 2s}\"";
     for text in ["traefik", "5", "true", "[unhealthy]"] {
-        let shown = if text == "[unhealthy]" { "- unhealthy" } else { text };
+        let shown = if text == "[unhealthy]" { "[\"unhealthy\"]" } else { text };
         assert_eq!(read(text), Err(format!("services.web.x-zdd.drain: \"{shown}\" is not known; {forms}")));
     }
     assert_eq!(
-        read("{until: gone}"),
-        Err("services.web.x-zdd.drain.until: \"gone\" is not known; write none, unhealthy or haproxy"
+        read("{until: idle}"),
+        Err("services.web.x-zdd.drain.until: \"idle\" is not known; write none, unhealthy or haproxy"
+            .to_owned())
+    );
+    assert_eq!(
+        read("{until: unhealty}"),
+        Err("services.web.x-zdd.drain.until: \"unhealty\" is not known; did you mean \"unhealthy\"? write none, \
+             unhealthy or haproxy"
+            .to_owned())
+    );
+    assert_eq!(
+        read("haprox"),
+        Err(format!("services.web.x-zdd.drain: \"haprox\" is not known; did you mean \"haproxy\"? {forms}"))
+    );
+    assert_eq!(
+        read("{untill: none}"),
+        Err("services.web.x-zdd.drain.untill: unknown key; did you mean \"until\"? known keys are until, plus, service, \
+             socket"
             .to_owned())
     );
     assert_eq!(
         read("{wait: 5s}"),
-        Err("services.web.x-zdd.drain.wait: unknown key; known are until, plus, service, socket".to_owned())
+        Err("services.web.x-zdd.drain.wait: unknown key; known keys are until, plus, service, socket"
+            .to_owned())
     );
     assert_eq!(
         read("{plus: 5}"),
         Err("services.web.x-zdd.drain.plus: \"5\" has no unit: write \"5s\"".to_owned())
     );
-    assert_eq!(read("{until: [a]}"), Err("services.web.x-zdd.drain.until: \"- a\" is not a word".to_owned()));
+    assert_eq!(
+        read("{until: [a]}"),
+        Err("services.web.x-zdd.drain.until: \"[\"a\"]\" is not a word".to_owned())
+    );
     assert_eq!(
         read("{until: unhealthy, service: lb}"),
         Err("services.web.x-zdd.drain: service and socket go with \"until: haproxy\" only".to_owned())
@@ -101,7 +121,8 @@ trait Attached {
 
 impl Attached for Container {
     fn on(mut self, network: &str) -> Self {
-        self.networks.insert(network.to_owned(), vec![[172, 18, 0, 2].into()]);
+        let addresses = vec![[172, 18, 0, 2].into()];
+        self.networks.insert(network.to_owned(), Endpoint { addresses, ..Endpoint::default() });
         self
     }
 
@@ -114,27 +135,28 @@ impl Attached for Container {
 const WEB: &str = "services: {web: {image: app}, lb: {image: lb}}";
 
 fn proxy() -> Container {
-    fresh("lb", 1).on("app_default").of("haproxy:3", "docker-entrypoint.sh")
+    current("lb", 1).on("app_default").of("haproxy:3", "docker-entrypoint.sh")
 }
 
 /// What `web` leaves through.
-fn means(file: &str, containers: &[Container]) -> Means {
+fn ways(file: &str, containers: &[Container]) -> Vec<Way> {
     let plan = planned(file, containers);
-    plan.services.into_iter().find(|service| service.service == "web").expect("web").means
+    plan.services.into_iter().find(|service| service.service == "web").expect("web").ways
 }
 
-fn through(proxy: &Container, socket: Option<&str>) -> Means {
-    Means::Haproxy { proxies: vec![proxy.reference()], socket: socket.map(str::to_owned) }
+fn through(proxy: &Container, socket: Option<&str>) -> [Way; 1] {
+    let proxies = vec![Replica::from(proxy)];
+    [Way::Haproxy(Haproxy { proxies, socket: socket.map(str::to_owned) })]
 }
 
 #[test]
 fn haproxy_is_found_by_image_or_program() {
-    let web = stale("web", 1).on("app_default");
-    assert_eq!(means(WEB, &[web.clone(), proxy()]), through(&proxy(), None));
+    let web = outdated("web", 1).on("app_default");
+    assert_eq!(ways(WEB, &[web.clone(), proxy()]), through(&proxy(), None));
     let built = proxy().of("our-lb", "/usr/local/sbin/haproxy");
-    assert_eq!(means(WEB, &[web.clone(), built.clone()]), through(&built, None));
+    assert_eq!(ways(WEB, &[web.clone(), built.clone()]), through(&built, None));
     let entered = proxy().of("app-lb", "docker-entrypoint.sh haproxy -W -db -f /etc/haproxy/haproxy.cfg");
-    assert_eq!(means(WEB, &[web.clone(), entered.clone()]), through(&entered, None));
+    assert_eq!(ways(WEB, &[web.clone(), entered.clone()]), through(&entered, None));
     for (image, command) in [
         ("traefik:3", "/traefik"),
         ("haproxy-tools/log:1", "/log --of haproxy"),
@@ -142,31 +164,31 @@ fn haproxy_is_found_by_image_or_program() {
         ("app-lb", "docker-entrypoint.sh nginx -c /etc/haproxy"),
     ] {
         let other = proxy().of(image, command);
-        assert_eq!(means(WEB, &[web.clone(), other]), Means::Nothing, "{image}");
+        assert_eq!(ways(WEB, &[web.clone(), other]), [], "{image}");
     }
-    assert_eq!(means(WEB, &[web]), Means::Nothing);
+    assert_eq!(ways(WEB, &[web]), []);
 }
 
 #[test]
 fn haproxy_elsewhere_or_stopped_is_not_asked() {
-    let web = stale("web", 1).on("app_default");
-    let elsewhere = fresh("lb", 1).on("app_back").of("haproxy:3", "haproxy");
-    assert_eq!(means(WEB, &[web.clone(), elsewhere]), Means::Nothing);
-    assert_eq!(means(WEB, &[web, proxy().exited(0)]), Means::Nothing);
+    let web = outdated("web", 1).on("app_default");
+    let elsewhere = current("lb", 1).on("app_back").of("haproxy:3", "haproxy");
+    assert_eq!(ways(WEB, &[web.clone(), elsewhere]), []);
+    assert_eq!(ways(WEB, &[web, proxy().exited(0)]), []);
 }
 
 /// Each service that is changed, in the order of the plan, and what it waits for.
 fn order(file: &str, containers: &[Container]) -> String {
     let plan = planned(file, containers);
-    let changed = plan.services.iter().filter(|service| !service.steps.is_empty());
+    let changed = plan.services.iter().filter(|service| !service.operations.is_empty());
     changed.map(|s| format!("{} after {:?}", s.service, s.after)).collect::<Vec<_>>().join(", ")
 }
 
 #[test]
 fn a_proxy_that_changes_goes_first_unless_it_depends_on_the_service() {
     let old = |c: Container| Container { config_hash: "old".to_owned(), ..c };
-    let web = stale("web", 1).on("app_default");
-    let app = stale("app", 1).on("app_default");
+    let web = outdated("web", 1).on("app_default");
+    let app = outdated("app", 1).on("app_default");
     let both = [web.clone(), old(proxy())];
     assert_eq!(order(WEB, &both), r#"lb after [], web after ["lb"]"#);
     assert_eq!(order(WEB, &[web.clone(), proxy()]), "web after []");
@@ -187,7 +209,7 @@ fn a_proxy_that_changes_goes_first_unless_it_depends_on_the_service() {
 #[test]
 fn two_proxies_do_not_wait_for_each_other() {
     let one = Container { config_hash: "old".to_owned(), ..proxy() };
-    let two = stale("edge", 1).on("app_default").of("haproxy:3", "haproxy");
+    let two = outdated("edge", 1).on("app_default").of("haproxy:3", "haproxy");
     let file = "services: {edge: {image: edge}, lb: {image: lb}}";
     assert_eq!(order(file, &[one, two]), r#"lb after [], edge after ["lb"]"#);
 }
@@ -195,25 +217,25 @@ fn two_proxies_do_not_wait_for_each_other() {
 #[test]
 fn haproxy_does_not_drain_itself() {
     let plan = planned(WEB, &[Container { config_hash: "old".to_owned(), ..proxy() }]);
-    assert_eq!(plan.services.into_iter().find(|s| s.service == "lb").expect("lb").means, Means::Nothing);
+    assert_eq!(plan.services.into_iter().find(|s| s.service == "lb").expect("lb").ways, []);
 }
 
 #[test]
 fn what_is_written_wins_over_what_is_found() {
-    let containers = [stale("web", 1).on("app_default"), proxy(), fresh("edge", 1).on("app_default")];
+    let containers = [outdated("web", 1).on("app_default"), proxy(), current("edge", 1).on("app_default")];
     let with = |drain: &str| WEB.replace("web: {", &format!("web: {{x-zdd: {{drain: {drain}}}, "));
-    assert_eq!(means(&with("none"), &containers), Means::Nothing);
-    assert_eq!(means(&with("3s"), &containers), Means::Nothing);
-    assert_eq!(means(&with("unhealthy"), &containers), Means::Unhealthy);
+    assert_eq!(ways(&with("none"), &containers), []);
+    assert_eq!(ways(&with("3s"), &containers), [Way::Delay { seconds: 3.0 }]);
+    assert_eq!(ways(&with("unhealthy"), &containers), [Way::Unhealthy]);
     assert_eq!(
-        means(&with("{until: haproxy, service: edge, socket: /s}"), &containers),
+        ways(&with("{until: haproxy, service: edge, socket: /s}"), &containers),
         through(&containers[2], Some("/s"))
     );
 }
 
 #[test]
 fn the_plan_says_how() {
-    let containers = [stale("web", 1).on("app_default"), proxy()];
+    let containers = [outdated("web", 1).on("app_default"), proxy()];
     let with = |drain: &str| WEB.replace("web: {", &format!("web: {{x-zdd: {{drain: {drain}}}, "));
     let step = |drain: &str| {
         let plan = planned(&with(drain), &containers).to_string();
@@ -231,15 +253,15 @@ fn the_plan_says_how() {
 #[test]
 fn a_proxy_that_is_asked_for_and_not_there_is_noted() {
     let file = "services: {web: {image: app, x-zdd: {drain: haproxy}}}";
-    assert_snapshot!(planned(file, &[stale("web", 1)]), @r#"
+    assert_snapshot!(planned(file, &[outdated("web", 1)]), @r#"
     Project app
       web  roll       configuration changed
-             1. start 1 new container (scale 2; undo: remove)
+             1. start 1 new container (scale 2; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
              3. drain app-web-1
-             4. stop app-web-1 (undo: start again)
+             4. stop app-web-1 (rollback: start again)
              5. remove app-web-1
            note: drain: no container on its networks is known to run HAProxy, so nothing is drained; if one does, write "x-zdd: {drain: {until: haproxy, service: NAME}}"
     "#);
-    assert_eq!(planned(file, &[fresh("web", 1)]).services[0].notes, [""; 0]);
+    assert_eq!(planned(file, &[current("web", 1)]).services[0].notes, [""; 0]);
 }

@@ -1,26 +1,21 @@
 //! What keeps two generations from living side by side, and what only looks like it.
 
-use zdd::model::{Hazard, Model, Overrides};
+use zdd::project::{Hazard, Overrides, Project, hazards};
 
-use crate::{
-    make::{model, read},
-    model::hashes,
-};
+use crate::make::{project, read};
 
-fn all() -> Model {
-    let hashes = hashes(include_str!("data/config/hazards.hash"));
-    Model::from_config(include_str!("data/config/hazards.yaml"), &hashes, &Overrides::default())
-        .expect("a good file")
+fn all() -> Project {
+    read(include_str!("data/config/hazards.yaml"), &Overrides::default()).expect("a good file")
 }
 
 /// Each hazard with its key, its problem and its remedy, a line each.
 fn of(name: &str) -> String {
-    of_model(&all(), name)
+    of_project(&all(), name)
 }
 
-fn of_model(model: &Model, name: &str) -> String {
+fn of_project(project: &Project, name: &str) -> String {
     let line = |hazard: &Hazard| format!("{}: {hazard}; {}", hazard.key(), hazard.remedy());
-    model.services[name].hazards.iter().map(line).collect::<Vec<_>>().join("\n")
+    hazards(name, project).iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -88,8 +83,7 @@ fn shared_namespaces_from_both_sides() {
 
 #[test]
 fn one_writer_on_a_volume() {
-    let remedy = "end the volume with \":ro\" if it only reads, or write \"x-zdd: {strategy: rolling}\" if two may \
-                  write at once";
+    let remedy = "write \"x-zdd: {strategy: rolling}\" if two may write at once";
     let line = |source: &str, target: &str| {
         format!(
             "volumes: its only replica writes to volume \"{source}\" at {target}, and two generations would write at \
@@ -98,17 +92,45 @@ fn one_writer_on_a_volume() {
     };
     assert_eq!(of("database"), line("data", "/var/lib/data"), "one reason is enough");
     assert_eq!(of("bind"), line("/srv/app/data", "/data"));
+    assert_eq!(of("backup"), line("data", "/data"), "another image writes there too, which is no consent");
+}
+
+/// A new version changes what the old one runs from.
+#[test]
+fn code_in_a_volume_that_two_share() {
+    assert!(of("code").starts_with("volumes: its only replica writes to volume \"site\""), "{}", of("code"));
+}
+
+#[test]
+fn the_network_of_a_container() {
+    let text = "network_mode: it has the network of container \"abc\", where both generations want the same ports; \
+                give each service its own namespace, on one network";
+    assert_eq!(of("in-container"), text);
+}
+
+#[test]
+fn one_scheduler() {
+    let line = |word: &str| {
+        format!(
+            "command: it is a scheduler (\"{word}\"), and two would do everything twice; write \
+             \"x-zdd: {{strategy: rolling}}\" if two may run at once"
+        )
+    };
+    assert_eq!([of("beat"), of("cron")], [line("beat"), line("crond")]);
 }
 
 #[test]
 fn every_reason_is_named() {
-    let keys: Vec<_> = all().services["everything"].hazards.iter().map(Hazard::key).collect();
+    let keys: Vec<_> = hazards("everything", &all()).iter().map(Hazard::key).collect();
     assert_eq!(keys, ["container_name", "ports", "ports", "networks", "volumes"]);
 }
 
 #[test]
 fn what_only_looks_like_it() {
     for name in [
+        "web",
+        "worker",
+        "many-beats",
         "wide-range",
         "ephemeral",
         "exposed",
@@ -132,7 +154,7 @@ fn room_in_a_range_counts_both_generations() {
         let yaml = format!(
             "services: {{web: {{image: app, scale: {scale}, ports: [{{target: 80, published: {range}}}]}}}}"
         );
-        model(&yaml).services["web"].hazards.len()
+        hazards("web", &project(&yaml)).len()
     };
     assert_eq!((of("8000-8001", 1), of("8000-8000", 1)), (0, 1));
     assert_eq!((of("8000-8005", 3), of("8000-8004", 3)), (0, 1));
@@ -144,7 +166,7 @@ fn what_is_not_a_port_is_not_a_panic() {
     for published in ["''", "'-'", "8000-", "-8000", "9000-8000", "x-y", "'*'"] {
         let yaml =
             format!("services: {{web: {{image: app, ports: [{{target: 80, published: {published}}}]}}}}");
-        model(&yaml);
+        project(&yaml);
     }
 }
 
@@ -152,8 +174,8 @@ fn what_is_not_a_port_is_not_a_panic() {
 fn a_flag_that_scales_counts_for_volumes_and_ports() {
     let yaml = include_str!("data/config/hazards.yaml");
     let scale = [("database", 2), ("wide-range", 3)].map(|(name, n)| (name.to_owned(), n)).into();
-    let model = read(yaml, &Overrides { scale, ..Overrides::default() });
-    let model = model.expect("a good file");
-    assert_eq!(of_model(&model, "database"), "");
-    assert_eq!(model.services["wide-range"].hazards.len(), 1);
+    let project = read(yaml, &Overrides { scale, ..Overrides::default() });
+    let project = project.expect("a good file");
+    assert_eq!(of_project(&project, "database"), "");
+    assert_eq!(hazards("wide-range", &project).len(), 1);
 }

@@ -4,24 +4,27 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use zdd::{
-    health::{Gate, Judgement, SLACK, Why, deadline},
-    observed::{Container, Health, HealthStatus, Healthcheck, RestartPolicy, State},
+    engine::{
+        Container, Healthcheck, State,
+        container::{Health, HealthStatus, RestartPolicy},
+    },
+    platform::compose::judge::{Gate, Judgement, SLACK, Why, deadline},
 };
 
-use crate::make::{Turned, cases, fresh, seconds};
+use crate::make::{Turned, cases, current, seconds};
 
-const GATE: Gate = Gate { monitor: Duration::from_secs(10), wait_timeout: None, one_shot: false };
-const ONE_SHOT: Gate = Gate { one_shot: true, ..GATE };
+const GATE: Gate = Gate { monitor: Duration::from_secs(10), wait_timeout: None, job: false, may_end: false };
+const JOB: Gate = Gate { job: true, may_end: true, ..GATE };
 const CHECK: Healthcheck = Healthcheck {
-    interval: Duration::from_secs(5),
-    timeout: Duration::from_secs(2),
-    retries: 3,
-    start_period: Duration::from_secs(4),
-    start_interval: Duration::from_secs(5),
+    interval: Some(Duration::from_secs(5)),
+    timeout: Some(Duration::from_secs(2)),
+    retries: Some(3),
+    start_period: Some(Duration::from_secs(4)),
+    start_interval: None,
 };
 
 fn plain() -> Container {
-    fresh("web", 1)
+    current("web", 1)
 }
 
 fn checked(status: HealthStatus) -> Container {
@@ -119,46 +122,44 @@ fn out_of_memory_counts_although_it_runs() {
 
 #[test]
 fn one_shot_passes_by_ending_well() {
-    assert_eq!(ONE_SHOT.judge(&plain().exited(0), 0, seconds(1)), Judgement::Pass);
-    assert_eq!(ONE_SHOT.judge(&plain().exited(1), 0, seconds(1)), exited(1, false, ""));
+    assert_eq!(JOB.judge(&plain().exited(0), 0, seconds(1)), Judgement::Pass);
+    assert_eq!(JOB.judge(&plain().exited(1), 0, seconds(1)), exited(1, false, ""));
     assert_eq!(GATE.judge(&plain().exited(0), 0, seconds(1)), exited(0, false, ""));
 }
 
 #[test]
 fn one_shot_is_waited_for_as_long_as_it_runs() {
-    assert_eq!(ONE_SHOT.judge(&plain(), 0, Duration::ZERO), Judgement::Wait(Duration::MAX));
+    assert_eq!(JOB.judge(&plain(), 0, Duration::ZERO), Judgement::Wait(Duration::MAX));
+    assert_eq!(JOB.judge(&plain(), 0, seconds(100_000)), Judgement::Wait(Duration::MAX - seconds(100_000)));
     assert_eq!(
-        ONE_SHOT.judge(&plain(), 0, seconds(100_000)),
-        Judgement::Wait(Duration::MAX - seconds(100_000))
+        JOB.judge(&checked(HealthStatus::Healthy), 0, seconds(1)),
+        JOB.judge(&checked(HealthStatus::Starting), 0, seconds(1))
     );
-    assert_eq!(
-        ONE_SHOT.judge(&checked(HealthStatus::Healthy), 0, seconds(1)),
-        ONE_SHOT.judge(&checked(HealthStatus::Starting), 0, seconds(1))
-    );
-    let limited = Gate { wait_timeout: Some(seconds(60)), ..ONE_SHOT };
+    let limited = Gate { wait_timeout: Some(seconds(60)), ..JOB };
     assert_eq!(limited.judge(&plain(), 0, seconds(20)), Judgement::Wait(seconds(40)));
     let late = Judgement::Fail(Why::Deadline { after: seconds(60), healthy_late: false });
     assert_eq!(limited.judge(&plain(), 0, seconds(60)), late);
 }
 
 #[test]
-fn a_healthcheck_of_the_image_sets_no_deadline_for_a_one_shot() {
-    assert_eq!(ONE_SHOT.deadline_for(&checked(HealthStatus::Starting)), Duration::MAX);
-    let judged = ONE_SHOT.judge(&checked(HealthStatus::Unhealthy), 0, seconds(3600));
+fn a_healthcheck_of_the_image_sets_no_deadline_for_a_job() {
+    assert_eq!(JOB.deadline_for(&checked(HealthStatus::Starting)), Duration::MAX);
+    let judged = JOB.judge(&checked(HealthStatus::Unhealthy), 0, seconds(3600));
     assert!(matches!(judged, Judgement::Wait(_)), "{judged:?}");
 }
 
 #[test]
 fn deadlines() {
     let of = |start, interval, timeout, retries| {
-        let [start_period, interval, timeout] = [start, interval, timeout].map(seconds);
+        let [start_period, interval, timeout] = [start, interval, timeout].map(|n| Some(seconds(n)));
+        let retries = Some(retries);
         deadline(&Healthcheck { interval, timeout, retries, start_period, ..CHECK })
     };
     assert_eq!(of(0, 30, 30, 3), seconds(180) + SLACK, "the engine's defaults");
     assert_eq!(of(60, 5, 1, 10), seconds(60 + 1 + 60) + SLACK, "a probe outlasts the start period");
     assert_eq!(of(60, 2, 1, 10), seconds(60 + 3 + 30) + SLACK, "the next one is 5s away");
     assert_eq!(of(0, 1, 1, 1), seconds(2) + SLACK);
-    let rare = Healthcheck { start_interval: seconds(60), start_period: seconds(30), ..CHECK };
+    let rare = Healthcheck { start_interval: Some(seconds(60)), start_period: Some(seconds(30)), ..CHECK };
     assert_eq!(deadline(&rare), seconds(30 + 55 + 21) + SLACK);
 }
 
@@ -207,9 +208,9 @@ prop_compose! {
     fn gates()(
         monitor in 0..100_u64,
         wait_timeout in prop::option::of(0..100_u64),
-        one_shot in any::<bool>(),
+        job in any::<bool>(),
     ) -> Gate {
-        Gate { monitor: seconds(monitor), wait_timeout: wait_timeout.map(seconds), one_shot }
+        Gate { monitor: seconds(monitor), wait_timeout: wait_timeout.map(seconds), job, may_end: job }
     }
 }
 
@@ -219,20 +220,20 @@ fn a_job_may_try_as_often_as_its_policy_says() {
     let policy = RestartPolicy { name: "on-failure".to_owned(), max_retries: 3 };
     let tries = |container: Container| Container { restart: policy.clone(), restart_count: 2, ..container };
     for container in [plain().restarting(), plain()].map(tries) {
-        assert!(matches!(ONE_SHOT.judge(&container, 0, seconds(60)), Judgement::Wait(_)), "{container:?}");
+        assert!(matches!(JOB.judge(&container, 0, seconds(60)), Judgement::Wait(_)), "{container:?}");
         assert!(matches!(GATE.judge(&container, 0, seconds(60)), Judgement::Fail(Why::Restarting { .. })));
     }
-    assert_eq!(ONE_SHOT.judge(&tries(plain().exited(1)), 0, seconds(60)), exited(1, false, ""));
-    assert_eq!(ONE_SHOT.judge(&tries(plain().exited(0)), 0, seconds(60)), Judgement::Pass);
+    assert_eq!(JOB.judge(&tries(plain().exited(1)), 0, seconds(60)), exited(1, false, ""));
+    assert_eq!(JOB.judge(&tries(plain().exited(0)), 0, seconds(60)), Judgement::Pass);
     let always = Container {
         restart: RestartPolicy { name: "always".to_owned(), ..policy.clone() },
         ..plain().restarting()
     };
-    assert!(matches!(ONE_SHOT.judge(&always, 0, seconds(60)), Judgement::Fail(_)));
+    assert!(matches!(JOB.judge(&always, 0, seconds(60)), Judgement::Fail(_)));
     let endless =
         Container { restart: RestartPolicy { max_retries: 0, ..policy.clone() }, ..plain().restarting() };
-    assert!(matches!(ONE_SHOT.judge(&endless, 0, seconds(60)), Judgement::Fail(_)));
-    let limited = Gate { wait_timeout: Some(seconds(90)), ..ONE_SHOT };
+    assert!(matches!(JOB.judge(&endless, 0, seconds(60)), Judgement::Fail(_)));
+    let limited = Gate { wait_timeout: Some(seconds(90)), ..JOB };
     assert_eq!(limited.judge(&endless, 0, seconds(60)), Judgement::Wait(seconds(30)));
 }
 
@@ -244,15 +245,15 @@ proptest! {
         container in readings(), past in 0..3_u64, gate in gates(), elapsed in 0..200_u64,
     ) {
         let judged = gate.judge(&container, past, seconds(elapsed));
-        let good_end = gate.one_shot && container.state == State::Exited && container.exit_code == 0;
+        let good_end = gate.job && container.state == State::Exited && container.exit_code == 0;
         let crashed = container.state != State::Running || container.restart_count > past || container.oom_killed;
         if crashed && !good_end {
             prop_assert!(matches!(judged, Judgement::Fail(_)), "{judged:?}");
         }
-        if container.is_unhealthy() && !gate.one_shot {
+        if container.is_unhealthy() && !gate.job {
             prop_assert!(matches!(judged, Judgement::Fail(_)), "{judged:?}");
         }
-        if gate.one_shot && !good_end {
+        if gate.job && !good_end {
             prop_assert!(judged != Judgement::Pass);
         }
         if judged == Judgement::Pass && !good_end {
@@ -280,8 +281,19 @@ proptest! {
         start_interval in 0..i64::MAX as u64,
         retries in 1..=u32::MAX,
     ) {
-        let [interval, timeout] = [interval, timeout].map(Duration::from_nanos);
-        let [start_period, start_interval] = [start_period, start_interval].map(Duration::from_nanos);
+        let [interval, timeout] = [interval, timeout].map(|n| Some(Duration::from_nanos(n)));
+        let [start_period, start_interval] =
+            [start_period, start_interval].map(|n| Some(Duration::from_nanos(n)));
+        let retries = Some(retries);
         deadline(&Healthcheck { interval, timeout, retries, start_period, start_interval });
     }
+}
+
+#[test]
+fn one_that_may_end_need_not() {
+    let gate = Gate { may_end: true, ..GATE };
+    assert_eq!(gate.judge(&current("web", 1).exited(0), 0, seconds(1)), Judgement::Pass);
+    assert!(matches!(gate.judge(&current("web", 1).exited(1), 0, seconds(1)), Judgement::Fail(_)));
+    assert_eq!(gate.judge(&current("web", 1), 0, seconds(10)), Judgement::Pass);
+    assert!(matches!(GATE.judge(&current("web", 1).exited(0), 0, seconds(1)), Judgement::Fail(_)));
 }

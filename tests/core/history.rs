@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use zdd::{
-    history::{self, Cause, Deployed, Document, Ending, NoTarget, Revision, diff, table},
-    observed::{Container, parse_inspect},
+    engine::{Container, State, container::parse_inspect},
+    event::Outcome,
+    keep::{self, Cause, Deployed, NoTarget, Revision, diff, names},
+    project::Document,
+    report::history::table,
 };
 
 fn revision(number: u32, content: &str) -> Revision {
@@ -17,7 +20,7 @@ fn revision(number: u32, content: &str) -> Revision {
     };
     Revision {
         number,
-        outcome: Ending::Done,
+        outcome: Outcome::Done,
         services: BTreeMap::from([("web".to_owned(), deployed)]),
         changed: vec!["web".to_owned()],
         ..Revision::default()
@@ -25,7 +28,11 @@ fn revision(number: u32, content: &str) -> Revision {
 }
 
 fn failed(number: u32, content: &str) -> Revision {
-    Revision { outcome: Ending::Failed, reason: Some("web: it died".to_owned()), ..revision(number, content) }
+    Revision {
+        outcome: Outcome::RolledBack,
+        reason: Some("web: it died".to_owned()),
+        ..revision(number, content)
+    }
 }
 
 fn rollback(number: u32, to: u32, content: &str) -> Revision {
@@ -53,11 +60,11 @@ fn runs(service: &str, content: &str) -> Container {
 }
 
 fn exited(service: &str, content: &str) -> Container {
-    Container { state: zdd::observed::State::Exited, ..runs(service, content) }
+    Container { state: State::Exited, ..runs(service, content) }
 }
 
 fn target(revisions: &[Revision], containers: &[Container]) -> Result<u32, NoTarget> {
-    history::target(revisions, None, containers, &[]).map(|revision| revision.number)
+    keep::target(revisions, None, containers, &[]).map(|revision| revision.number)
 }
 
 #[test]
@@ -111,7 +118,7 @@ fn rollbacks_are_walked_through() {
     (web.hash, web.written) = ("hash z".to_owned(), Some("hash b".to_owned()));
     let kept = Container { config_hash: "hash z".to_owned(), ..runs("web", "b") };
     assert_eq!(target(&stood_in, &[kept]), Ok(1));
-    // The revision that it went back to is forgotten by now: what came after that is no way back.
+    // The revision that it went back to is forgotten by now: what came after that is nothing to go back to.
     assert_eq!(target(&revisions[2..], &[runs("web", "b")]), Err(NoTarget::NothingBefore(4)));
     let older = [&revisions[..1], &revisions[2..]].concat();
     assert_eq!(target(&older, &[runs("web", "b")]), Ok(1));
@@ -126,7 +133,7 @@ fn a_rollback_to_a_rollback_is_walked_through_when_that_is_forgotten() {
     assert_eq!(target(&revisions, &[runs("web", "b")]), Ok(1));
 }
 
-/// What would change nothing is no way back, or one would never get past it.
+/// What would change nothing is nothing to go back to, or one would never get past it.
 #[test]
 fn what_only_lacks_a_service_is_passed_over() {
     let revisions = [revision(1, "a"), revision(2, "b"), with(revision(3, "b"), "worker", "a")];
@@ -146,7 +153,7 @@ fn what_has_a_service_that_left_is_gone_back_to_unless_that_still_runs() {
 fn back_is_one_that_has_every_named_service() {
     let asked = ["tool".to_owned()];
     let back = |revisions: &[Revision], containers: &[Container]| {
-        history::target(revisions, None, containers, &asked).map(|revision| revision.number)
+        keep::target(revisions, None, containers, &asked).map(|revision| revision.number)
     };
     let revisions =
         [with(revision(1, "a"), "tool", "a"), revision(2, "a"), with(revision(3, "a"), "tool", "b")];
@@ -158,7 +165,7 @@ fn back_is_one_that_has_every_named_service() {
     // What has none of the two says nothing about what is deployed.
     let asked = ["tool".to_owned(), "web".to_owned()];
     let revisions = [&revisions[..], &[revision(4, "a")]].concat();
-    let found = history::target(&revisions, None, &containers, &asked);
+    let found = keep::target(&revisions, None, &containers, &asked);
     assert_eq!(found.map(|revision| revision.number), Ok(1));
 }
 
@@ -170,15 +177,14 @@ fn with_names_only_those_services_count() {
         with(revision(3, "b"), "api", "b"),
     ];
     let containers = [runs("web", "b"), runs("api", "b")];
-    let back =
-        |name: &str| history::target(&revisions, None, &containers, &[name.to_owned()]).unwrap().number;
+    let back = |name: &str| keep::target(&revisions, None, &containers, &[name.to_owned()]).unwrap().number;
     assert_eq!((back("web"), back("api")), (1, 2));
 }
 
 #[test]
 fn a_number_must_be_that_of_a_good_one() {
     let revisions = [revision(1, "a"), failed(2, "b")];
-    let to = |number| history::target(&revisions, Some(number), &[], &[]).map(|revision| revision.number);
+    let to = |number| keep::target(&revisions, Some(number), &[], &[]).map(|revision| revision.number);
     assert_eq!(to(1), Ok(1));
     assert_eq!(to(2), Err(NoTarget::Failed(2, Some("web: it died".to_owned()))));
     assert_eq!(to(3), Err(NoTarget::Unknown(3)));
@@ -188,16 +194,16 @@ fn a_number_must_be_that_of_a_good_one() {
 fn failures_never_push_out_what_a_rollback_needs() {
     let mut revisions = vec![revision(1, "a"), revision(2, "b"), revision(3, "c")];
     revisions.extend((4..24).map(|number| failed(number, "d")));
-    let forgotten = history::forgotten(&revisions);
+    let forgotten = keep::forgotten(&revisions);
     assert!(forgotten.contains(&1) && !forgotten.contains(&2) && !forgotten.contains(&3), "{forgotten:?}");
-    assert_eq!(revisions.len() - forgotten.len(), history::KEPT + 2);
+    assert_eq!(revisions.len() - forgotten.len(), keep::KEPT + 2);
 }
 
 /// The history as it is after each of these was recorded.
 fn recorded(all: impl IntoIterator<Item = Revision>) -> Vec<Revision> {
     all.into_iter().fold(vec![], |mut kept, revision| {
         kept.push(revision);
-        let forgotten = history::forgotten(&kept);
+        let forgotten = keep::forgotten(&kept);
         kept.retain(|revision| !forgotten.contains(&revision.number));
         kept
     })
@@ -214,7 +220,7 @@ fn a_rollback_is_never_followed_by_one_that_goes_forward() {
     assert_eq!(target(&kept, &[runs("web", "b")]), Ok(1));
     let far = (1..12).map(|number| revision(number, &number.to_string())).chain([rollback(12, 2, "2")]);
     let kept = recorded(far);
-    assert_eq!(history::target(&kept, Some(2), &[], &[]).map(|revision| revision.number), Ok(2));
+    assert_eq!(keep::target(&kept, Some(2), &[], &[]).map(|revision| revision.number), Ok(2));
     assert_eq!(target(&kept, &[runs("web", "2")]), Err(NoTarget::NothingBefore(12)));
 }
 
@@ -226,7 +232,7 @@ fn what_a_rollback_of_a_service_went_back_to_is_kept() {
     let all = [both(1, "a"), both(2, "b"), both(3, "c"), back].into_iter();
     let kept = recorded(all.chain((5..20).map(|number| failed(number, "z"))));
     let containers = [runs("web", "b"), runs("api", "c")];
-    let found = history::target(&kept, None, &containers, &["web".to_owned()]);
+    let found = keep::target(&kept, None, &containers, &["web".to_owned()]);
     assert_eq!(found.map(|revision| revision.number), Ok(1));
 }
 
@@ -236,12 +242,12 @@ fn rollbacks_of_rollbacks_leave_no_more_than_four_beside_the_last_ten() {
     let back = |number: u32| rollback(number, if number == 4 { 2 } else { number - 1 }, "2");
     let kept = recorded((1..4).map(up).chain((4..41).map(back)));
     assert_eq!(target(&kept, &[runs("web", "2")]), Ok(1));
-    assert_eq!(kept.len(), history::KEPT + 2);
+    assert_eq!(kept.len(), keep::KEPT + 2);
     let kept = recorded(kept.into_iter().chain((41..60).map(|number| failed(number, "z"))));
     assert_eq!(target(&kept, &[runs("web", "2")]), Ok(1));
-    assert_eq!(kept.len(), history::KEPT + 4);
+    assert_eq!(kept.len(), keep::KEPT + 4);
     let kept = recorded(kept.into_iter().chain((60..80).map(up)));
-    assert_eq!(kept.len(), history::KEPT);
+    assert_eq!(kept.len(), keep::KEPT);
 }
 
 proptest! {
@@ -255,9 +261,9 @@ proptest! {
             Revision { cause: if *to > 0 { Cause::Rollback(*to) } else { Cause::Up }, ..made }
         };
         let revisions: Vec<_> = contents.iter().enumerate().map(one).collect();
-        let Some(current) = history::latest_good(&revisions) else { return Ok(()) };
+        let Some(current) = keep::latest_good(&revisions) else { return Ok(()) };
         let running = [runs("web", current.services["web"].hash.trim_start_matches("hash "))];
-        if let Ok(found) = history::target(&revisions, None, &running, &[]) {
+        if let Ok(found) = keep::target(&revisions, None, &running, &[]) {
             prop_assert!(found.is_good() && found.number < current.number);
             prop_assert_ne!(&found.services, &current.services);
         }
@@ -266,8 +272,8 @@ proptest! {
     #[test]
     fn a_repository_is_one_for_each_project(a in "[a-z0-9][a-z0-9_-]{0,8}", b in "[a-z0-9][a-z0-9_-]{0,8}") {
         let grammar = regex_lite::Regex::new("^[a-z0-9]+((_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((_|__|-+)[a-z0-9]+)*)*$").unwrap();
-        prop_assert!(grammar.is_match(&history::repository(&a)), "{}", history::repository(&a));
-        prop_assert_eq!(a == b, history::repository(&a) == history::repository(&b));
+        prop_assert!(grammar.is_match(&names::repository(&a)), "{}", names::repository(&a));
+        prop_assert_eq!(a == b, names::repository(&a) == names::repository(&b));
     }
 }
 
@@ -275,7 +281,7 @@ proptest! {
 fn what_is_written_is_read() {
     let all = Revision {
         cause: Cause::Rollback(3),
-        commit: Some(history::Commit { id: "a".repeat(40), dirty: true }),
+        commit: Some(keep::Commit { id: "a".repeat(40), dirty: true }),
         unknown: vec!["db".to_owned()],
         directory: Some("/srv".to_owned()),
         seconds: 1.5,
@@ -291,16 +297,16 @@ fn what_is_written_is_read() {
 #[test]
 fn the_table_has_the_newest_first() {
     let up = Revision { time: 940, seconds: 6.24, who: "anna@web1".to_owned(), ..revision(1, "a") };
-    let commit = Some(history::Commit { id: "0123456789".to_owned(), dirty: true });
+    let commit = Some(keep::Commit { id: "0123456789".to_owned(), dirty: true });
     let bad = Revision { time: 100, commit, ..failed(2, "b") };
     let gone = revision(0, "c");
     assert_eq!(
-        table::table(&[gone, up, bad], &BTreeSet::from([0, 2]), 1000),
+        table(&[gone, up, bad], &BTreeSet::from([0, 2]), 1000),
         "\
 REVISION   WHEN             WHO         COMMIT          COMMAND   SERVICES   TOOK   OUTCOME
-2          15 minutes ago               0123456-dirty   up        web        0.0s   failed: web: it died
-1          1 minute ago     anna@web1                   up        web        6.2s   done
-0          16 minutes ago                               up        web        0.0s   done (pruned)
+2          15 minutes ago   -           0123456-dirty   up        web        0.0s   rolled back: web: it died
+1          60 seconds ago   anna@web1   -               up        web        6.2s   done
+0          17 minutes ago   -           -               up        web        0.0s   done (pruned)
 "
     );
 }
@@ -358,7 +364,7 @@ web
   environment.MODE: changed
   environment.PIN: new
   image: shop/web:1 → shop/web:2
-  labels.a.url: https://***@x/y → https://***@x/z
+  labels.a.url: https://anna:***@x/y → https://anna:***@x/z
   labels.api.token: changed
 networks.back.name: new: b
 "
@@ -373,11 +379,11 @@ fn arguments_that_name_a_credential_are_not_shown() {
 }
 
 #[test]
-fn a_moved_tag_is_told() {
+fn a_moved_tag_is_shown() {
     let document = Document::parse(FILE).unwrap();
     let images = BTreeMap::from([("web".to_owned(), ("1f".to_owned(), "2e".to_owned()))]);
     let text = diff::text(&document, &document, &images);
-    assert_eq!(text, "web\n  image: the same tag means another image (1f → 2e)\n");
+    assert_eq!(text, "web\n  image: same tag, different image (1f → 2e)\n");
 }
 
 #[test]

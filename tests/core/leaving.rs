@@ -1,11 +1,9 @@
 //! What may go wrong while old containers leave, and what the plan says to write.
 
-use std::time::Duration;
-
 use insta::assert_snapshot;
-use zdd::observed::{Container, Healthcheck};
+use zdd::engine::{Container, Healthcheck};
 
-use crate::make::{fresh, planned, seconds, stale};
+use crate::make::{current, outdated, planned, seconds};
 
 trait Given {
     fn checked(self, interval: u64, timeout: u64, retries: u32) -> Self;
@@ -14,9 +12,12 @@ trait Given {
 
 impl Given for Container {
     fn checked(mut self, interval: u64, timeout: u64, retries: u32) -> Self {
-        let (interval, timeout) = (seconds(interval), seconds(timeout));
-        let (start_period, start_interval) = (Duration::ZERO, seconds(5));
-        self.healthcheck = Some(Healthcheck { interval, timeout, retries, start_period, start_interval });
+        self.healthcheck = Some(Healthcheck {
+            interval: Some(seconds(interval)),
+            timeout: Some(seconds(timeout)),
+            retries: Some(retries),
+            ..Healthcheck::default()
+        });
         self
     }
 
@@ -42,7 +43,7 @@ const HOOK: &str = "pre_stop: [{command: [drain]}]";
 
 #[test]
 fn one_that_turns_in_time_needs_no_word() {
-    let old = stale("web", 1).checked(1, 2, 3);
+    let old = outdated("web", 1).checked(1, 2, 3);
     assert_eq!(notes(&format!("{HOOK}, {UNHEALTHY}"), std::slice::from_ref(&old)), [""; 0]);
     let by_label = old.labelled(&[("docker-rollout.pre-stop-hook", "touch /drain")]);
     assert_eq!(notes(UNHEALTHY, &[by_label]), [""; 0]);
@@ -50,25 +51,25 @@ fn one_that_turns_in_time_needs_no_word() {
 
 #[test]
 fn nothing_is_said_of_what_stays() {
-    assert_eq!(notes(UNHEALTHY, &[fresh("web", 1)]), [""; 0]);
-    assert_eq!(notes("x-zdd: {drain: none}", &[stale("web", 1)]), [""; 0]);
+    assert_eq!(notes(UNHEALTHY, &[current("web", 1)]), [""; 0]);
+    assert_eq!(notes("x-zdd: {drain: none}", &[outdated("web", 1)]), [""; 0]);
 }
 
 #[test]
 fn without_a_healthcheck() {
     assert_snapshot!(
         note(&format!("{HOOK}, scale: 3, {UNHEALTHY}"), &[
-            stale("web", 1), stale("web", 2), stale("web", 3).checked(1, 1, 1)
+            outdated("web", 1), outdated("web", 2), outdated("web", 3).checked(1, 1, 1)
         ]),
-        @r#"drain: nothing is waited for, because Docker cannot call app-web-1, app-web-2 unhealthy without a healthcheck; for later rollouts write "healthcheck: {test: [CMD, /app, health], interval: 1s, timeout: 2s, retries: 2}", with a test of your own"#
+        @"it drains until it is unhealthy, which it can never be without a healthcheck; write a healthcheck, or drain by time"
     );
 }
 
 #[test]
 fn without_a_hook() {
     assert_snapshot!(
-        note(UNHEALTHY, &[stale("web", 1).checked(1, 2, 3)]),
-        @r#"drain: nothing makes the healthcheck of app-web-1 fail, so it will be waited for in vain; write "pre_stop: [{command: [touch, /run/drain/now]}]" and "tmpfs: [/run/drain]", and let the healthcheck fail while that file is there"#
+        note(UNHEALTHY, &[outdated("web", 1).checked(1, 2, 3)]),
+        @r#"it drains until it is unhealthy, but no pre_stop hook makes its healthcheck fail; write one that creates a file, "pre_stop: [{command: [touch, /tmp/drain]}]", and let the healthcheck fail while it is there, with requests still answered"#
     );
 }
 
@@ -78,17 +79,17 @@ fn a_healthcheck_of_the_old_container_that_is_too_slow() {
     // What the file says now plays no part.
     let now = "healthcheck: {test: [CMD, app], interval: 1s, retries: 1, timeout: 1s}";
     assert_snapshot!(
-        note(&format!("{now}, {}", timeout("1m")), &[stale("web", 1).checked(1, 1, 1), stale("web", 2).checked(30, 5, 3)]),
-        @r#"drain: Docker may need 1m35s to call app-web-2 unhealthy (interval 30s × retries 3 + timeout 5s), and drain_timeout is 1m00s; write "x-zdd: {drain_timeout: 100s}" for this rollout, and for later ones "healthcheck: {interval: 1s, timeout: 2s, retries: 2}""#
+        note(&format!("{now}, {}", timeout("1m")), &[outdated("web", 1).checked(1, 1, 1), outdated("web", 2).checked(30, 5, 3)]),
+        @r#"it drains until it is unhealthy, which takes up to 1m35s (interval 30s × retries 3 + timeout 5s), but drain_timeout is 1m00s; write "x-zdd: {drain_timeout: 100s}", and let it fail sooner in later rollouts"#
     );
-    let old = [stale("web", 1).checked(10, 5, 3)];
+    let old = [outdated("web", 1).checked(10, 5, 3)];
     assert_eq!(notes(&timeout("35s"), &old), [""; 0]);
     assert_eq!(notes(&timeout("34s"), &old).len(), 1);
 }
 
 #[test]
 fn a_healthcheck_that_takes_for_ever_is_no_overflow() {
-    let old = stale("web", 1).checked(u64::MAX, u64::MAX, u32::MAX);
+    let old = outdated("web", 1).checked(u64::MAX, u64::MAX, u32::MAX);
     assert_eq!(notes(&format!("{HOOK}, {UNHEALTHY}"), &[old]).len(), 1);
 }
 
@@ -102,7 +103,7 @@ fn labels(old: &[(&str, &str)], new: &[(&str, &str)]) -> Vec<String> {
 
 fn labels_and(lines: &str, old: &[(&str, &str)], new: &[(&str, &str)]) -> Vec<String> {
     let new: String = new.iter().map(|(key, value)| format!("{key}: \"{value}\", ")).collect();
-    notes(&format!("{lines}, labels: {{{new}}}"), &[stale("web", 1).labelled(old)])
+    notes(&format!("{lines}, labels: {{{new}}}"), &[outdated("web", 1).labelled(old)])
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn traefik_without_a_drain_is_noted() {
     let traefik = [RULE, PORT];
     assert_snapshot!(
         labels_and("scale: 1", &traefik, &traefik).join("\n"),
-        @r#"drain: Traefik goes on sending requests to a container that is being stopped; write a pre_stop hook that makes its healthcheck fail and "x-zdd: {settle: 3s, drain: {until: unhealthy, plus: 3s}}", or "x-zdd: {drain: none}" if those may fail"#
+        @r#"Traefik goes on sending requests to a stopped container until it notices; let Traefik see it unhealthy first: a pre_stop hook that makes its healthcheck fail, and "x-zdd: {settle: 3s, drain: {until: unhealthy, plus: 3s}}"; or "x-zdd: {drain: none}" if those may fail"#
     );
     assert_eq!(labels_and("x-zdd: {drain: 5s}", &traefik, &traefik), [""; 0]);
     let off = [("traefik.enable", "false")];

@@ -2,15 +2,18 @@
 //!
 //! `data/` holds what the engine and Compose really print; `world` carries plans out on simulated containers.
 
+mod bridge;
 mod doctor;
 mod doctor_machine;
 mod drain;
+mod executor;
+mod hand_over;
 mod hazards;
 mod health;
 mod history;
+mod images;
 mod leaving;
 mod make;
-mod model;
 mod msrv;
 mod observed;
 mod one_shot;
@@ -20,6 +23,7 @@ mod properties;
 mod refusals;
 mod resume;
 mod schema;
+mod services;
 mod settings;
 mod status;
 mod values;

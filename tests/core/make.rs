@@ -1,37 +1,43 @@
-//! Models, containers and plans in few words.
+//! Projects, containers and plans in few words.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::json;
 use zdd::{
-    model::{Model, Overrides},
-    observed::{Container, Health, HealthStatus, State, parse_inspect},
-    plan::{Observed, Plan, Request, plan},
+    advice,
+    engine::{
+        Container, State,
+        container::{Health, HealthStatus, parse_inspect},
+    },
+    plan::{Plan, Request},
+    platform::compose::{self, Observed},
+    project::{Document, Overrides, Project},
 };
 
 /// The image that every reference stands for now.
 pub const IMAGE: &str = "sha256:new";
 
-/// A model of the project `app`; every service's wanted hash is `new`.
-pub fn model(services: &str) -> Model {
-    model_with(services, &Overrides::default())
+/// The project `app`; every service's wanted hash is `new`.
+pub fn project(services: &str) -> Project {
+    project_with(services, &Overrides::default())
 }
 
-pub fn model_with(services: &str, overrides: &Overrides) -> Model {
+pub fn project_with(services: &str, overrides: &Overrides) -> Project {
     read(&format!("name: app\n{services}"), overrides).expect("a good file")
 }
 
 /// Reads a resolved file; the hash of every service in it is `new`.
-pub fn read(yaml: &str, overrides: &Overrides) -> anyhow::Result<Model> {
-    let file = serde_yaml::from_str::<serde_yaml::Value>(yaml).unwrap_or_default();
-    let names = file["services"].as_mapping().into_iter().flatten();
-    let hashes = names.filter_map(|(name, _)| Some((name.as_str()?.to_owned(), "new".to_owned())));
-    Model::from_config(yaml, &hashes.collect(), overrides)
+pub fn read(yaml: &str, overrides: &Overrides) -> anyhow::Result<Project> {
+    let mut project = Project::read(Document::parse(yaml)?, overrides)?;
+    let hashes: BTreeMap<_, _> =
+        project.services.keys().map(|name| (name.clone(), "new".to_owned())).collect();
+    project.set_hashes(&hashes).map_err(anyhow::Error::msg)?;
+    Ok(project)
 }
 
 /// A running replica of the wanted version, without a healthcheck.
-pub fn fresh(service: &str, number: u32) -> Container {
+pub fn current(service: &str, number: u32) -> Container {
     let name = format!("app-{service}-{number}");
     let json = json!([{
         "Id": format!("id-of-{name}"),
@@ -49,8 +55,8 @@ pub fn fresh(service: &str, number: u32) -> Container {
 }
 
 /// A running replica of an older configuration.
-pub fn stale(service: &str, number: u32) -> Container {
-    Container { config_hash: "old".to_owned(), ..fresh(service, number) }
+pub fn outdated(service: &str, number: u32) -> Container {
+    Container { config_hash: "old".to_owned(), ..current(service, number) }
 }
 
 /// What else may be said of a container.
@@ -100,8 +106,8 @@ impl Turned for Container {
 }
 
 /// What `docker ps` and `docker image inspect` would have found.
-pub fn observed(model: &Model, containers: &[Container]) -> Observed {
-    let images = model.services.values().map(|service| (service.name.clone(), IMAGE.to_owned()));
+pub fn observed(project: &Project, containers: &[Container]) -> Observed {
+    let images = project.services.values().map(|service| (service.name.clone(), IMAGE.to_owned()));
     Observed { containers: containers.to_vec(), images: images.collect(), ..Observed::default() }
 }
 
@@ -111,8 +117,15 @@ pub fn planned(services: &str, containers: &[Container]) -> Plan {
 }
 
 pub fn planned_for(services: &str, containers: &[Container], request: &Request) -> Plan {
-    let model = model(services);
-    plan(&model, &observed(&model, containers), request)
+    let project = project(services);
+    plan(&project, &observed(&project, containers), request)
+}
+
+/// With its notes, as users see it.
+pub fn plan(project: &Project, observed: &Observed, request: &Request) -> Plan {
+    let mut plan = compose::plan(project, observed, request);
+    advice::annotate(&mut plan, project, &observed.containers);
+    plan
 }
 
 pub fn seconds(n: u64) -> Duration {

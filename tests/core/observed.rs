@@ -1,10 +1,13 @@
 //! `docker inspect`, as the engine really prints it and as it might.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use zdd::observed::{Container, HealthStatus, Healthcheck, RestartPolicy, State, parse_inspect};
+use zdd::engine::{
+    Container, Healthcheck, State,
+    container::{HealthStatus, RestartPolicy, parse_inspect},
+};
 
 use crate::make::{cases, seconds};
 
@@ -79,8 +82,7 @@ fn identity_and_labels() {
     assert_eq!((c.service.as_str(), c.number), ("networked", 2));
     assert_eq!(c.config_hash, "309d24aa557a7ec35b14242f64cc0080fbe156006792f3f13e325affe96cfcbe");
     assert_eq!(c.image_id, "sha256:2cb0dade18ff33688c54cd580ec497ce9f5e92b7c9feeef7d43194c4c40f198f");
-    assert_eq!(c.label("com.docker.compose.version"), Some("5.6.1"));
-    assert_eq!(c.label("no.such.label"), None);
+    assert_eq!(c.labels["com.docker.compose.version"], "5.6.1");
     assert_eq!((c.reference().id, c.reference().name), (c.id, "app-networked-2".to_owned()));
 }
 
@@ -106,16 +108,26 @@ fn anonymous_volumes_are_told_from_named_ones() {
 
 #[test]
 fn addresses_of_each_network() {
+    let addresses = |container: &Container| -> Vec<(String, Vec<String>)> {
+        let networks = container.networks.iter();
+        networks
+            .map(|(name, on)| (name.clone(), on.addresses.iter().map(ToString::to_string).collect()))
+            .collect()
+    };
     let pair = |network: &str, addresses: &[&str]| {
-        let parsed = addresses.iter().map(|address| address.parse::<IpAddr>().expect("an address"));
-        (network.to_owned(), parsed.collect::<Vec<_>>())
+        (network.to_owned(), addresses.iter().map(|&address| address.to_owned()).collect())
     };
     let expected = [pair("app_back", &["172.26.0.3"]), pair("app_default", &["172.25.0.3"])];
-    assert_eq!(one("app-networked-1").networks, BTreeMap::from(expected));
-    assert_eq!(one("app-running-1").networks, BTreeMap::from([pair("none", &[])]));
-    let both = json!({"a": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": "fd00:0:0::2"}});
-    let networks = with(json!({"NetworkSettings": {"Networks": both}})).networks;
-    assert_eq!(networks["a"], pair("a", &["172.18.0.2", "fd00::2"]).1);
+    assert_eq!(addresses(&one("app-networked-1")), expected);
+    assert_eq!(addresses(&one("app-running-1")), [pair("none", &[])]);
+    let both = json!({"IPAddress": "172.18.0.2", "GlobalIPv6Address": "fd00:0:0::2",
+        "NetworkID": "4f2a", "MacAddress": "02:42:ac:12:00:02"});
+    let on = with(json!({"NetworkSettings": {"Networks": {"a": both}}}));
+    assert_eq!(addresses(&on), [pair("a", &["172.18.0.2", "fd00::2"]), pair("none", &[])]);
+    assert_eq!(
+        (on.networks["a"].network.as_str(), on.networks["a"].mac.as_str()),
+        ("4f2a", "02:42:ac:12:00:02")
+    );
 }
 
 #[test]
@@ -148,11 +160,15 @@ fn health() {
 fn healthchecks_with_the_defaults_of_the_engine_filled_in() {
     let check = |interval, timeout, retries, start_period| {
         let [interval, timeout, start_period] = [interval, timeout, start_period].map(seconds);
-        Some(Healthcheck { interval, timeout, retries, start_period, start_interval: seconds(5) })
+        (interval, timeout, retries, start_period, seconds(5))
     };
-    assert_eq!(one("app-healthy-1").healthcheck, check(1, 2, 5, 3));
-    assert_eq!(one("app-unhealthy-1").healthcheck, check(1, 30, 2, 0));
-    assert_eq!(one("app-starting-1").healthcheck, check(300, 30, 3, 0));
+    let healthcheck = |name: &str| {
+        let c = one(name).healthcheck.expect("a healthcheck");
+        (c.interval(), c.timeout(), c.retries(), c.start_period(), c.start_interval())
+    };
+    assert_eq!(healthcheck("app-healthy-1"), check(1, 2, 5, 3));
+    assert_eq!(healthcheck("app-unhealthy-1"), check(1, 30, 2, 0));
+    assert_eq!(healthcheck("app-starting-1"), check(300, 30, 3, 0));
     assert_eq!(one("app-running-1").healthcheck, None);
     assert_eq!(one("app-disabled-1").healthcheck, None, "test: [NONE]");
 }
@@ -240,17 +256,10 @@ fn times_that_mean_the_default() {
     let zero = with(json!({"Config": {"Healthcheck": {
         "Test": ["CMD", "true"], "Interval": 0, "Timeout": -1, "Retries": 0, "StartPeriod": -5,
     }}}));
-    let expected = Healthcheck {
-        interval: seconds(30),
-        timeout: seconds(30),
-        retries: 3,
-        start_period: Duration::ZERO,
-        start_interval: seconds(5),
-    };
-    assert_eq!(zero.healthcheck, Some(expected));
+    assert_eq!(zero.healthcheck, Some(Healthcheck::default()));
     let written =
         json!({"Config": {"Healthcheck": {"Test": ["CMD", "true"], "StartInterval": 1_000_000_000}}});
-    assert_eq!(with(written).healthcheck.map(|check| check.start_interval), Some(seconds(1)));
+    assert_eq!(with(written).healthcheck.and_then(|check| check.start_interval), Some(seconds(1)));
 }
 
 #[test]

@@ -2,23 +2,24 @@
 
 use insta::assert_snapshot;
 use zdd::{
-    observed::{Container, parse_inspect},
-    plan::{Observed, Request, Verbose, plan},
+    engine::container::parse_inspect,
+    plan::{Request, Verbose},
+    platform::compose::Observed,
 };
 
-use crate::make::{Turned, fresh, model, observed, planned, planned_for, stale};
+use crate::make::{Turned, current, observed, outdated, plan, planned, planned_for, project};
 
 const WEB: &str = "services: {web: {image: app, scale: 3}}";
 
 #[test]
 fn orphans() {
     let containers = [
-        fresh("web", 1),
-        fresh("web", 2),
-        fresh("web", 3),
-        stale("old", 1),
-        stale("old", 2).exited(0),
-        stale("debug", 1),
+        current("web", 1),
+        current("web", 2),
+        current("web", 3),
+        outdated("old", 1),
+        outdated("old", 2).exited(0),
+        outdated("debug", 1),
     ];
     let dormant = Request { dormant: ["debug".to_owned()].into(), ..Request::default() };
     assert_snapshot!(planned_for(WEB, &containers, &dormant), @"
@@ -44,17 +45,17 @@ const CHAIN: &str = "services: {web: {image: app, depends_on: {api: {}}}, api: {
 fn everything_in_dependency_order() {
     assert_snapshot!(planned(CHAIN, &[]), @"
     Project app
-      db    create     nothing of it runs
-              1. start 1 new container (scale 1; undo: remove)
+      db    create     not running
+              1. start 1 new container (scale 1; rollback: remove)
               2. wait until healthy, or running 10s without a healthcheck
-      api   create     nothing of it runs
-              1. start 1 new container (scale 1; undo: remove)
+      api   create     not running
+              1. start 1 new container (scale 1; rollback: remove)
               2. wait until healthy, or running 10s without a healthcheck
-      mail  create     nothing of it runs
-              1. start 1 new container (scale 1; undo: remove)
+      mail  create     not running
+              1. start 1 new container (scale 1; rollback: remove)
               2. wait until healthy, or running 10s without a healthcheck
-      web   create     nothing of it runs
-              1. start 1 new container (scale 1; undo: remove)
+      web   create     not running
+              1. start 1 new container (scale 1; rollback: remove)
               2. wait until healthy, or running 10s without a healthcheck
     ");
 }
@@ -62,17 +63,17 @@ fn everything_in_dependency_order() {
 #[test]
 fn a_named_service_starts_what_it_needs_and_updates_only_itself() {
     let named = Request { services: vec!["web".to_owned()], ..Request::default() };
-    assert_snapshot!(planned_for(CHAIN, &[stale("web", 1), stale("api", 1), stale("mail", 1)], &named), @"
+    assert_snapshot!(planned_for(CHAIN, &[outdated("web", 1), outdated("api", 1), outdated("mail", 1)], &named), @"
     Project app
-      db   create     nothing of it runs, and a named service depends on it
-             1. start 1 new container (scale 1; undo: remove)
+      db   create     not running, and a named service depends on it
+             1. start 1 new container (scale 1; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
       api  unchanged  changed, but not named: left as it is
       web  roll       configuration changed
-             1. start 1 new container (scale 2; undo: remove)
+             1. start 1 new container (scale 2; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
              3. drain app-web-1
-             4. stop app-web-1 (undo: start again)
+             4. stop app-web-1 (rollback: start again)
              5. remove app-web-1
     ");
 }
@@ -80,20 +81,20 @@ fn a_named_service_starts_what_it_needs_and_updates_only_itself() {
 #[test]
 fn a_stopped_dependency_is_started() {
     let named = Request { services: vec!["api".to_owned()], ..Request::default() };
-    let plan = planned_for(CHAIN, &[fresh("db", 1).exited(0), stale("api", 1)], &named);
+    let plan = planned_for(CHAIN, &[current("db", 1).exited(0), outdated("api", 1)], &named);
     assert_eq!(plan.services[0].verdict.word(), "create", "{plan}");
 }
 
 #[test]
 fn named_without_dependencies() {
     let alone = Request { services: vec!["web".to_owned()], no_deps: true, ..Request::default() };
-    assert_snapshot!(planned_for(CHAIN, &[stale("web", 1)], &alone), @"
+    assert_snapshot!(planned_for(CHAIN, &[outdated("web", 1)], &alone), @"
     Project app
       web  roll       configuration changed
-             1. start 1 new container (scale 2; undo: remove)
+             1. start 1 new container (scale 2; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
              3. drain app-web-1
-             4. stop app-web-1 (undo: start again)
+             4. stop app-web-1 (rollback: start again)
              5. remove app-web-1
     ");
 }
@@ -101,10 +102,10 @@ fn named_without_dependencies() {
 #[test]
 fn a_dependency_that_is_paused_blocks_only_when_it_must_start() {
     let named = Request { services: vec!["api".to_owned()], ..Request::default() };
-    assert_snapshot!(planned_for(CHAIN, &[fresh("api", 1), fresh("db", 1).paused()], &named), @r#"
+    assert_snapshot!(planned_for(CHAIN, &[current("api", 1), current("db", 1).paused()], &named), @r#"
     Project app
       db   blocked    cannot be done as written
-           refused: container app-db-1 is paused, and Compose cannot scale a service with a paused container; type "docker unpause app-db-1" or "docker rm -f app-db-1"
+           refused: container app-db-1 is paused, and Compose cannot scale a service with a paused container; run "docker unpause app-db-1" or "docker rm -f app-db-1"
       api  unchanged  as wanted
     "#);
 }
@@ -113,20 +114,22 @@ fn a_dependency_that_is_paused_blocks_only_when_it_must_start() {
 #[test]
 fn compose_s_word_counts_where_hashes_differ() {
     let sidecar = "services: {web: {image: app}, side: {image: app, network_mode: \"service:web\"}}";
-    let model = model(sidecar);
-    let containers = [fresh("web", 1), stale("side", 1)];
+    let project = project(sidecar);
+    let containers = [current("web", 1), outdated("side", 1)];
     let verdict = |outdated: &[(&str, &[&str])]| {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let outdated = outdated.iter().map(|(service, of)| ((*service).to_owned(), names(of))).collect();
-        let observed = Observed { outdated, ..observed(&model, &containers) };
-        let plan = plan(&model, &observed, &Request::default());
+        let observed = Observed { outdated, ..observed(&project, &containers) };
+        let plan = plan(&project, &observed, &Request::default());
         plan.services
             .iter()
             .map(|s| format!("{} {}", s.service, s.verdict.word()))
             .collect::<Vec<_>>()
             .join(", ")
     };
-    assert!(model.services["side"].hash_is_resolved && !model.services["web"].hash_is_resolved);
+    assert!(
+        project.services["side"].definition.is_resolved && !project.services["web"].definition.is_resolved
+    );
     assert_eq!(verdict(&[("side", &[])]), "side unchanged, web unchanged");
     assert_eq!(verdict(&[("side", &["app-side-1"])]), "side recreate, web unchanged");
     let of_web: &[&str] = &["app-web-1"];
@@ -168,7 +171,7 @@ fn nobody_named_waits_for_a_service_that_is_not_there() {
 
 #[test]
 fn as_json() {
-    let plan = planned("services: {web: {image: app, x-zdd: {parallelism: 2}}}", &[stale("web", 1)]);
+    let plan = planned("services: {web: {image: app, x-zdd: {parallelism: 2}}}", &[outdated("web", 1)]);
     let mut json = serde_json::to_value(&plan).expect("JSON");
     let settings =
         json["services"][0].as_object_mut().and_then(|service| service.remove("settings")).expect("settings");
@@ -176,6 +179,7 @@ fn as_json() {
     assert_eq!(settings["parallelism"], parallelism);
     assert_snapshot!(serde_json::to_string_pretty(&json).expect("JSON"), @r#"
     {
+      "helper": "off",
       "orphans": [],
       "project": "app",
       "remove_orphans": false,
@@ -183,59 +187,68 @@ fn as_json() {
         {
           "after": [],
           "asked": true,
-          "means": {
-            "by": "nothing"
-          },
+          "job": false,
           "notes": [],
-          "one_shot": false,
-          "reason": "configuration changed",
-          "refusals": [],
-          "replicas": 1,
-          "service": "web",
-          "steps": [
+          "operations": [
             {
               "batch": 1,
+              "cause": "configuration changed",
               "count": 1,
               "how": "up",
-              "scale": 2,
-              "step": "start"
+              "operation": "start",
+              "scale": 2
             },
             {
               "also": [],
               "batch": 1,
-              "step": "gate"
+              "cause": "nobody is sent to a container that is not ready",
+              "operation": "gate"
             },
             {
               "batch": 1,
+              "cause": "replaced",
               "containers": [
                 {
                   "id": "id-of-app-web-1",
                   "name": "app-web-1"
                 }
               ],
-              "step": "drain"
+              "heirs": [
+                {
+                  "new": 1
+                }
+              ],
+              "operation": "drain"
             },
             {
               "batch": 1,
+              "cause": "replaced",
               "containers": [
                 {
                   "id": "id-of-app-web-1",
                   "name": "app-web-1"
                 }
               ],
-              "step": "stop"
+              "operation": "stop"
             },
             {
+              "batch": 0,
+              "cause": "stopped, and not needed any more",
               "containers": [
                 {
                   "id": "id-of-app-web-1",
                   "name": "app-web-1"
                 }
               ],
-              "step": "remove"
+              "operation": "remove"
             }
           ],
-          "verdict": "roll"
+          "reason": "configuration changed",
+          "refusals": [],
+          "replicas": 1,
+          "service": "web",
+          "verdict": "roll",
+          "ways": []
         }
       ]
     }
@@ -246,17 +259,17 @@ fn as_json() {
 fn verbose() {
     let plan = planned(
         "services: {web: {image: app, x-zdd: {parallelism: 2}}, idle: {image: app}}",
-        &[stale("web", 1), fresh("idle", 1)],
+        &[outdated("web", 1), current("idle", 1)],
     );
     assert_snapshot!(Verbose(&plan), @"
     Project app
       idle  unchanged  as wanted
       web   roll       configuration changed
-              1. start 1 new container (scale 2; undo: remove)
-              2. wait until healthy, or running 10s without a healthcheck
-              3. drain app-web-1
-              4. stop app-web-1 (undo: start again)
-              5. remove app-web-1
+              1. start 1 new container (scale 2; rollback: remove) [configuration changed]
+              2. wait until healthy, or running 10s without a healthcheck [nobody is sent to a container that is not ready]
+              3. drain app-web-1 [replaced]
+              4. stop app-web-1 (rollback: start again) [replaced]
+              5. remove app-web-1 [stopped, and not needed any more]
     Settings of web
       strategy           auto                  default
       parallelism        2                     x-zdd of the service
@@ -269,6 +282,8 @@ fn verbose() {
       settle             0s                    default
       drain              auto                  default
       drain_timeout      1m00s                 default
+      hold               1m00s                 default
+      helper             auto                  default
     ");
 }
 
@@ -278,6 +293,6 @@ fn one_offs_and_runners_of_hooks_are_no_orphans_either() {
         parse_inspect(include_str!("data/inspect/engine-20.10.json")).expect("what the engine prints");
     let removed = Request { remove_orphans: true, ..Request::default() };
     let plan = planned_for("services: {}", &found, &removed);
-    assert_eq!(plan.orphans, found.iter().map(Container::reference).collect::<Vec<_>>());
+    assert_eq!(plan.orphans, found.iter().map(zdd::engine::Replica::from).collect::<Vec<_>>());
     assert!(!plan.to_string().contains("-run-") && !plan.to_string().contains("pre_start"), "{plan}");
 }

@@ -1,25 +1,48 @@
 //! What holds of every plan, whatever is there and whatever is wanted.
 
+use std::fmt;
+
 use proptest::{prelude::*, sample::Index};
 use zdd::{
-    event::Verdict,
-    model::{Model, Service},
-    observed::{Container, State},
-    plan::{Plan, Request, ServicePlan, Step, plan},
+    engine::{Container, State},
+    event::{Outcome, Verdict},
+    plan::{Operation, Plan, Request, ServicePlan, What},
+    project::{Project, Service},
 };
 
 use crate::{
-    make::{Turned, cases, fresh, model, observed, stale},
-    world::{World, running},
+    make::{Turned, cases, current, observed, outdated, plan, project},
+    world::{Trouble, World, running},
 };
 
-/// A service, what there is of it, and where runs are broken off.
-#[derive(Clone, Debug)]
+/// A service, what there is of it, and where runs are cut off.
+#[derive(Clone)]
 struct Scenario {
     file: String,
     containers: Vec<Container>,
     request: Request,
     kills: Vec<Index>,
+    /// Connections are handed over.
+    networked: bool,
+}
+
+impl Scenario {
+    fn world<'p>(&self, project: &'p Project) -> World<'p> {
+        let world = World::new(project, self.containers.clone());
+        if self.networked { world.on_a_network() } else { world }
+    }
+}
+
+impl fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Request { force, allow_downtime, .. } = self.request;
+        let (containers, kills, networked) = (states(&self.containers), &self.kills, self.networked);
+        write!(
+            f,
+            "{}{containers:#?}\nforce: {force}, {allow_downtime}, kills: {kills:?}, networked: {networked}",
+            self.file
+        )
+    }
 }
 
 fn containers(service: &'static str) -> impl Strategy<Value = Vec<Container>> {
@@ -28,9 +51,9 @@ fn containers(service: &'static str) -> impl Strategy<Value = Vec<Container>> {
     let one = move |(index, (version, look)): (usize, (u8, u8))| {
         let number = index as u32 + 1;
         let container = match version {
-            0 => fresh(service, number),
-            1 => stale(service, number),
-            _ => fresh(service, number).of_image("sha256:old"),
+            0 => current(service, number),
+            1 => outdated(service, number),
+            _ => current(service, number).of_image("sha256:old"),
         };
         // Some crashed long ago.
         let container = Container { restart_count: u64::from(look == 1), ..container };
@@ -64,7 +87,7 @@ prop_compose! {
         delay in 0..2_u8,
         settle in 0..2_u8,
         stop_first in prop::bool::weighted(0.25),
-        strategy in prop::sample::select(vec!["auto", "auto", "auto", "rolling", "recreate"]),
+        strategy in prop::sample::select(vec!["auto", "auto", "auto", "rolling", "held", "recreate"]),
     ) -> String {
         let order = if stop_first { "stop-first" } else { "start-first" };
         let pace = format!("parallelism: {parallelism}, delay: {delay}s, settle: {settle}s");
@@ -92,6 +115,7 @@ prop_compose! {
         allow_downtime in any::<bool>(),
         containers in containers("web"),
         kills in prop::collection::vec(any::<Index>(), 0..4),
+        networked in any::<bool>(),
     ) -> Scenario {
         let replicas = if exclusive { replicas.min(1) } else { replicas };
         let mut file = format!("services:\n  web:\n    image: app\n    scale: {replicas}\n");
@@ -106,47 +130,55 @@ prop_compose! {
             file += "    configs: [{source: c}]\nconfigs: {c: {content: hello}}\n";
         }
         let request = Request { force, allow_downtime, ..Request::default() };
-        Scenario { file, containers, request, kills }
+        Scenario { file, containers, request, kills, networked }
     }
-}
-
-fn one(model: &Model, world: &World, request: &Request) -> ServicePlan {
-    plan(model, &observed(model, &world.containers), request).services.remove(0)
 }
 
 /// Breaks runs off where the scenario says, then lets one come to its end. `None`: refused, and then idle.
-fn carry_out<'m>(model: &'m Model, scenario: &Scenario) -> Result<Option<World<'m>>, String> {
-    let mut world = World::new(&model.services["web"], scenario.containers.clone());
+fn carry_out<'p>(project: &'p Project, scenario: &Scenario) -> Result<Option<World<'p>>, String> {
+    let world = scenario.world(project);
     for kill in &scenario.kills {
-        let plan = one(model, &world, &scenario.request);
-        let limit = kill.index(world.length(&plan) + 1);
-        check_and_perform(&mut world, &plan, limit)?;
+        let plan = world.plan(&scenario.request);
+        let length = perform(&world.copy(), &plan, None)?;
+        perform(&world, &plan, Some((kill.index(length + 1), Trouble::Power)))?;
     }
-    let plan = one(model, &world, &scenario.request);
-    if !plan.refusals.is_empty() {
-        return if plan.steps.is_empty() { Ok(None) } else { Err(format!("refused, and yet: {plan:?}")) };
+    let plan = world.plan(&scenario.request);
+    if plan.refused() {
+        return if plan.changes() { Err(format!("refused, and yet: {plan:?}")) } else { Ok(None) };
     }
-    check_and_perform(&mut world, &plan, usize::MAX)?;
+    perform(&world, &plan, None)?;
     Ok(Some(world))
 }
 
-fn check_and_perform(world: &mut World, plan: &ServicePlan, limit: usize) -> Result<(), String> {
-    pre_start_has_its_place(world, plan)?;
-    let before: Vec<_> = world.containers.iter().map(|c| format!("{} {:?}", c.name, c.state)).collect();
-    world.perform(plan, limit).map_err(|problem| format!("{problem}\nwith {before:?}\n{:#?}", plan.steps))
+/// How many changes it takes.
+fn perform(world: &World, plan: &Plan, trouble: Option<(usize, Trouble)>) -> Result<usize, String> {
+    pre_start_has_its_place(world, &plan.services[0])?;
+    let before = states(&world.containers());
+    let ran = world.perform(plan, trouble).map_err(|broken| explain(&broken, &before, plan))?;
+    let outcome = ran.results[0].outcome;
+    match trouble.is_some() || outcome.is_good() {
+        true => Ok(ran.changes),
+        false => Err(explain(&format!("{outcome:?}: {:?}", ran.results[0].failure), &before, plan)),
+    }
+}
+
+fn explain(problem: &str, before: &[String], plan: &Plan) -> String {
+    format!("{problem}\nwith {before:?}\n{:#?}", plan.services[0].operations)
 }
 
 /// Once, before anything of the new version is started; left to Compose where Compose runs it.
 fn pre_start_has_its_place(world: &World, plan: &ServicePlan) -> Result<(), String> {
-    let position = |wanted: &dyn Fn(&Step) -> bool| plan.steps.iter().position(wanted);
-    let hook = position(&|step| *step == Step::PreStart);
-    let start = position(&|step| matches!(step, Step::Start { .. }));
-    let twice = plan.steps.iter().filter(|step| **step == Step::PreStart).count() > 1;
-    let by_compose = !world.containers.iter().any(running);
+    let position = |wanted: &dyn Fn(&Operation) -> bool| plan.operations.iter().position(wanted);
+    let is_hook = |op: &Operation| op.what == What::PreStart;
+    let hook = position(&is_hook);
+    let start = position(&|op| matches!(op.what, What::Start { .. }));
+    let twice = plan.operations.iter().filter(|op| is_hook(op)).count() > 1;
+    let containers = world.containers();
+    let by_compose = !containers.iter().any(running);
     if twice || hook.is_some_and(|hook| start.is_none_or(|start| hook > start)) {
-        return Err(format!("pre_start out of place: {:?}", plan.steps));
+        return Err(format!("pre_start out of place: {:?}", plan.operations));
     }
-    if by_compose && hook.is_some() && world.containers.is_empty() {
+    if by_compose && hook.is_some() && containers.is_empty() {
         return Err("pre_start twice: Compose runs it too".to_owned());
     }
     Ok(())
@@ -157,8 +189,19 @@ fn is_settled(service: &Service, containers: &[Container]) -> bool {
         && containers.iter().all(|c| running(c) && c.config_hash == "new" && c.image_id == crate::make::IMAGE)
 }
 
-fn names(containers: &[Container]) -> Vec<String> {
-    containers.iter().map(|c| format!("{} {} {:?}", c.name, c.config_hash, c.state)).collect()
+fn states(containers: &[Container]) -> Vec<String> {
+    containers
+        .iter()
+        .map(|c| format!("{} {} {} {:?} {:?}", c.name, c.config_hash, c.image_id, c.state, c.health_status()))
+        .collect()
+}
+
+/// What serves, or would serve when it has booted, each with its restart policy.
+fn serving(containers: &[Container]) -> Vec<(String, String)> {
+    let mut running: Vec<_> =
+        containers.iter().filter(|c| running(c)).map(|c| (c.id.clone(), c.restart.name.clone())).collect();
+    running.sort();
+    running
 }
 
 proptest! {
@@ -166,26 +209,70 @@ proptest! {
 
     /// Serving never falls below the promise, nothing is stopped before its successor is proven, nothing is
     /// touched twice or unseen, nothing starts beside what it cannot live with (`World` watches all of it); and
-    /// wherever earlier runs were broken off, the last one reaches the wanted state and leaves nothing to do.
+    /// wherever earlier runs were cut off, the last one reaches the wanted state and leaves nothing to do.
     #[test]
     fn every_plan_keeps_its_promises_and_arrives(scenario in scenarios()) {
-        let model = model(&scenario.file);
-        let world = carry_out(&model, &scenario).map_err(TestCaseError::fail)?;
-        if let Some(mut world) = world {
-            prop_assert!(is_settled(&model.services["web"], &world.containers), "{:?}", names(&world.containers));
-            world.let_boot();
-            let again = one(&model, &world, &Request { force: false, ..scenario.request });
-            prop_assert_eq!(again.verdict, Verdict::Unchanged, "{:?}", again);
-            prop_assert!(again.steps.is_empty());
+        let project = project(&scenario.file);
+        let world = carry_out(&project, &scenario).map_err(TestCaseError::fail)?;
+        if let Some(world) = world {
+            let containers = world.containers();
+            prop_assert!(is_settled(&project.services["web"], &containers), "{:?}", states(&containers));
+            prop_assert!(!containers.iter().any(Container::is_starting), "nobody watches what boots");
+            let again = world.plan(&Request { force: false, ..scenario.request });
+            prop_assert_eq!(again.services[0].verdict, Verdict::Unchanged, "{:?}", again);
+            prop_assert!(!again.changes());
         }
     }
 
+    /// Whatever fails, and whenever: what is said to be rolled back is as it was before.
     #[test]
-    fn nothing_that_boots_is_left_unwatched(scenario in scenarios()) {
-        let model = model(&scenario.file);
-        let world = carry_out(&model, &scenario).map_err(TestCaseError::fail)?;
-        let boots = |world: World| world.containers.iter().any(Container::is_starting);
-        prop_assert!(!world.is_some_and(boots));
+    fn a_rollback_restores_what_ran_before(scenario in scenarios(), at in any::<Index>(), bad in any::<bool>()) {
+        let project = project(&scenario.file);
+        let world = scenario.world(&project);
+        let plan = world.plan(&scenario.request);
+        let length = perform(&world.copy(), &plan, None).map_err(TestCaseError::fail)?;
+        if bad {
+            world.spoil_new_ones();
+        }
+        let trouble = (!bad).then(|| (at.index(length + 1), Trouble::Failure));
+        let before = serving(&world.containers());
+        let ran = world.perform(&plan, trouble).map_err(TestCaseError::fail)?;
+        let after = serving(&world.containers());
+        let result = &ran.results[0];
+        match result.outcome {
+            Outcome::RolledBack => prop_assert_eq!(after, before, "{:?}", result.failure),
+            Outcome::Unchanged | Outcome::Done => {}
+            // Where Compose itself has removed the old ones, nothing can bring them back.
+            Outcome::RollbackFailed => {
+                let recreates = |op: &Operation| matches!(op.what, What::Recreate { .. });
+                prop_assert!(plan.services[0].operations.iter().any(recreates), "{:?}", result.failure);
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    /// An interruption undoes the batch that is under way and leaves whole batches: whatever it leaves serves, boots
+    /// no more, and is where the next run can go on.
+    #[test]
+    fn an_interruption_leaves_whole_batches(scenario in scenarios(), at in any::<Index>()) {
+        let project = project(&scenario.file);
+        let world = scenario.world(&project);
+        let plan = world.plan(&scenario.request);
+        let length = perform(&world.copy(), &plan, None).map_err(TestCaseError::fail)?;
+        let trouble = (at.index(length + 1), Trouble::Interrupt);
+        let ran = world.perform(&plan, Some(trouble)).map_err(TestCaseError::fail)?;
+        let outcome = ran.results[0].outcome;
+        prop_assert!(matches!(outcome, Outcome::Unchanged | Outcome::Done | Outcome::Interrupted), "{:?}", outcome);
+        if plan.services[0].verdict == Verdict::Roll {
+            let left = world.containers();
+            let half_done = left.iter().find(|c| c.restart.name == "no" && !running(c));
+            prop_assert!(half_done.is_none(), "{:?}", states(&left));
+        }
+        if !plan.refused() {
+            let last = world.plan(&scenario.request);
+            perform(&world, &last, None).map_err(TestCaseError::fail)?;
+            prop_assert!(is_settled(&project.services["web"], &world.containers()));
+        }
     }
 }
 
@@ -194,32 +281,32 @@ proptest! {
 
     #[test]
     fn nothing_to_do_is_nothing_done(replicas in 0..6_u32, settings in settings()) {
-        let model = model(&format!("services: {{web: {{image: app, scale: {replicas}, x-zdd: {{{settings}}}}}}}"));
-        let containers: Vec<_> = (1..=replicas).map(|n| fresh("web", n)).collect();
-        let world = World::new(&model.services["web"], containers);
-        let plan = one(&model, &world, &Request::default());
-        prop_assert_eq!((plan.verdict, plan.steps.len()), (Verdict::Unchanged, 0));
+        let project = project(&format!("services: {{web: {{image: app, scale: {replicas}, x-zdd: {{{settings}}}}}}}"));
+        let containers: Vec<_> = (1..=replicas).map(|n| current("web", n)).collect();
+        let plan = World::new(&project, containers).plan(&Request::default());
+        prop_assert_eq!(plan.services[0].verdict, Verdict::Unchanged);
+        prop_assert!(!plan.changes());
     }
 
     #[test]
     fn text_and_json_of_every_plan(scenario in scenarios()) {
-        let model = model(&scenario.file);
-        let plan = plan(&model, &observed(&model, &scenario.containers), &scenario.request);
-        let steps = plan.services[0].steps.len();
+        let project = project(&scenario.file);
+        let plan = plan(&project, &observed(&project, &scenario.containers), &scenario.request);
+        let operations = plan.services[0].operations.len();
         let refusals = plan.services[0].refusals.len();
         let notes = plan.services[0].notes.len();
-        prop_assert_eq!(plan.to_string().lines().count(), 2 + steps + refusals + notes);
+        prop_assert_eq!(plan.to_string().lines().count(), 2 + operations + refusals + notes);
         prop_assert!(serde_json::to_string(&plan).is_ok());
-        prop_assert_eq!(plan.changes(), steps > 0);
+        prop_assert_eq!(plan.changes(), operations > 0);
     }
 
-    /// Blocked and refused services have no step: nothing can be carried out by mistake.
+    /// Blocked and refused services have no operation: nothing can be carried out by mistake.
     #[test]
     fn a_paused_container_blocks(mut scenario in scenarios(), at in any::<Index>()) {
         let at = at.index(scenario.containers.len() + 1);
-        scenario.containers.insert(at, fresh("web", 9).paused());
-        let model = model(&scenario.file);
-        let plan = plan(&model, &observed(&model, &scenario.containers), &scenario.request);
+        scenario.containers.insert(at, current("web", 9).paused());
+        let project = project(&scenario.file);
+        let plan = plan(&project, &observed(&project, &scenario.containers), &scenario.request);
         prop_assert_eq!(plan.services[0].verdict, Verdict::Blocked);
         prop_assert!(plan.refused() && !plan.changes());
     }
@@ -254,10 +341,10 @@ proptest! {
     /// No service waits for one that is not in the plan, or stands behind it: that wait would never end.
     #[test]
     fn no_wait_is_for_ever((file, containers, asked, no_deps) in projects()) {
-        let model = model(&file);
+        let project = project(&file);
         let services: Vec<_> = asked.iter().map(|name| (*name).to_owned()).collect();
         let request = Request { services, no_deps, ..Request::default() };
-        let plan = plan(&model, &observed(&model, &containers), &request);
+        let plan = plan(&project, &observed(&project, &containers), &request);
         for (at, service) in plan.services.iter().enumerate() {
             for before in &service.after {
                 let place = place(&plan, before);
@@ -276,7 +363,7 @@ proptest! {
     #[test]
     fn a_dependency_is_only_ever_started((file, containers, asked, _) in projects()) {
         for service in dependencies(&file, &containers, &asked) {
-            let stops = service.steps.iter().any(|step| matches!(step, Step::Stop { .. } | Step::Recreate { .. }));
+            let stops = service.operations.iter().any(|op| matches!(op.what, What::Stop { .. } | What::Recreate { .. }));
             prop_assert!(!stops);
             prop_assert!(matches!(service.verdict, Verdict::Create | Verdict::Unchanged));
         }
@@ -297,12 +384,23 @@ proptest! {
 
 /// The plans of what nobody named.
 fn dependencies(file: &str, containers: &[Container], asked: &[&str]) -> Vec<ServicePlan> {
-    let model = model(file);
+    let project = project(file);
     let services: Vec<_> = asked.iter().map(|name| (*name).to_owned()).collect();
     let request = Request { services, ..Request::default() };
-    let plans = plan(&model, &observed(&model, containers), &request).services;
+    let plans = plan(&project, &observed(&project, containers), &request).services;
     plans
         .into_iter()
         .filter(|service| !asked.is_empty() && !asked.contains(&service.service.as_str()))
         .collect()
+}
+
+/// That the engine cannot be asked before the last step is no reason to go back.
+#[test]
+fn the_last_look_cannot_be_taken() {
+    let project = project("services: {web: {image: app}}");
+    let world = World::new(&project, vec![outdated("web", 1)]);
+    let plan = world.plan(&Request::default());
+    let ran = world.perform(&plan, Some((3, Trouble::Silence))).expect("no promise is broken");
+    assert_eq!((ran.results[0].outcome, ran.results[0].serving.as_ref()), (Outcome::Done, None));
+    assert!(is_settled(&project.services["web"], &world.containers()));
 }

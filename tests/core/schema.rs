@@ -3,12 +3,13 @@
 
 use serde_json::Value;
 use zdd::{
-    doctor::Severity,
+    advice::Severity,
     event::{Event, Generation, Outcome, Phase, Stage, Verdict},
     exit::Exit,
-    history::{Cause, Ending},
-    plan::{Means, Start, Step},
-    status::{Life, Standing},
+    keep::{Cause, Life},
+    plan::{Start, What},
+    proxy::Way,
+    status::Condition,
 };
 
 /// The names of an enum's variants. The `match` is what refuses to compile when one is missing.
@@ -79,8 +80,8 @@ fn every_schema_is_one() {
 #[test]
 fn every_event_and_phase_stands_in_the_schema() {
     let progress = schema("progress");
-    let events = variants!(Event: Building, Pulling, Output, Prepared, Planned, ServiceBegin, Batch, Container,
-        Settling, ProbeBegin, ProbeFailure, Observing, ProbeEnd, HookBegin, Hook, Warning, Refused, ServiceEnd,
+    let events = variants!(Event: Loading, Building, Pulling, Output, Prepared, Planned, ServiceBegin, Batch, Container,
+        Settling, ProbeBegin, ProbeFailure, Observing, Reloaded, ProbeEnd, HookBegin, Hook, Warning, Failed, ServiceEnd,
         Interrupt, End);
     same(events, constants(&progress["oneOf"], "event"));
     let phases = variants!(Phase: Started, Waiting, Ready, Finished, Failed, Draining, Drained, Stopping, Stopped, Restoring,
@@ -91,23 +92,23 @@ fn every_event_and_phase_stands_in_the_schema() {
 #[test]
 fn every_word_stands_in_the_schemas() {
     let (progress, plan, notify) = (schema("progress"), schema("plan"), schema("notify"));
-    let verdicts = variants!(Verdict: Unchanged, Create, Scale, Roll, Recreate, Blocked);
+    let verdicts = variants!(Verdict: Unchanged, Create, Scale, Roll, Hold, Recreate, Blocked);
     same(verdicts.clone(), words(&progress, "verdict"));
     same(verdicts, words(&plan, "verdict"));
-    let outcomes = variants!(Outcome: Done, Unchanged, RolledBack, Paused, Partial, UndoFailed, Interrupted,
+    let outcomes = variants!(Outcome: Done, Unchanged, RolledBack, Paused, Partial, RollbackFailed, Interrupted,
         Skipped);
     same(outcomes.clone(), words(&progress, "outcome"));
     same(outcomes, words(&notify, "outcome"));
     same(variants!(Generation: New, Old), words(&progress, "generation"));
-    let stages = variants!(Stage: Before, Start, Health, Settle, Drain, Stop, After, Undo);
+    let stages = variants!(Stage: Before, Start, Health, Settle, Drain, Stop, After, Rollback);
     same(stages, words(&progress, "stage"));
-    let _ = variants!(Exit: Done, Error, Refused, Failed, UndoFailed, Locked, Interrupted);
+    let _ = variants!(Exit: Done, Error, Refused, Failed, RollbackFailed, Locked, Interrupted);
     let codes = [
         Exit::Done,
         Exit::Error,
         Exit::Refused,
         Exit::Failed,
-        Exit::UndoFailed,
+        Exit::RollbackFailed,
         Exit::Locked,
         Exit::Interrupted,
     ];
@@ -117,35 +118,36 @@ fn every_word_stands_in_the_schemas() {
 }
 
 #[test]
-fn every_step_stands_in_the_schema_of_the_plan() {
+fn every_operation_stands_in_the_schema_of_the_plan() {
     let plan = schema("plan");
-    let steps = variants!(Step: Clear, PreStart, Delay, Start, Gate, Settle, Drain, Stop, Remove, Revive, Await,
-        Recreate);
-    same(steps, constants(&plan["$defs"]["step"]["oneOf"], "step"));
+    let operations = variants!(What: Clear, PreStart, Delay, Start, Gate, Settle, Drain, Stop, Remove, Revive, Await,
+        Recreate, Create, Hold, Release);
+    let written = constants(&plan["$defs"]["operation"]["oneOf"], "operation");
+    same(operations, written.clone());
     let service = &plan["$defs"]["service"]["properties"];
-    same(variants!(Means: Nothing, Unhealthy, Haproxy), constants(&service["means"]["oneOf"], "by"));
-    let start = constants(&plan["$defs"]["step"]["oneOf"], "step").iter().position(|step| step == "start");
-    let how = &plan["$defs"]["step"]["oneOf"][start.expect("start")]["properties"]["how"]["enum"];
+    same(
+        variants!(Way: HandOver, Hold, Unhealthy, Haproxy, Delay),
+        constants(&service["ways"]["items"]["oneOf"], "by"),
+    );
+    let start = written.iter().position(|operation| operation == "start");
+    let how = &plan["$defs"]["operation"]["oneOf"][start.expect("start")]["properties"]["how"]["enum"];
     let how = how.as_array().expect("words").iter().filter_map(|word| word.as_str().map(str::to_owned));
-    same(variants!(Start: Up, CreateThenStart), how.collect());
+    same(variants!(Start: Up, CreateThenStart, Created), how.collect());
 }
 
 #[test]
 fn every_word_of_a_status_stands_in_its_schema() {
     let status = schema("status");
-    let standings = variants!(Standing: UpToDate, Changed, Count, Rolling, BrokenOff, Down, JobRunning, JobDone,
-        JobFailed, Provider, Dormant, Orphan);
-    same(standings, constants(&status["$defs"]["service"]["oneOf"], "status"));
+    let conditions = variants!(Condition: UpToDate, Changed, Count, Rolling, Interrupted, Down, JobRunning, JobDone,
+        JobFailed, Provider, Dormant, Orphan, NoFile);
+    same(conditions, constants(&status["$defs"]["service"]["oneOf"], "status"));
     same(variants!(Life: Running, Dead, Unknown), words(&status, "life"));
 }
 
 #[test]
 fn every_word_of_the_history_stands_in_its_schema() {
     let history = schema("history");
-    same(
-        variants!(Ending: Done, Interrupted, Partial, Paused, Failed, UndoFailed),
-        words(&history, "outcome"),
-    );
+    same(words(&schema("progress"), "outcome"), words(&history, "outcome"));
     let cause = &history["$defs"]["cause"]["oneOf"];
     let mut written: Vec<String> = cause[0]["enum"]
         .as_array()

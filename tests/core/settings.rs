@@ -1,44 +1,48 @@
-//! Settings: which layer wins, and what a bad value is told.
+//! Settings: which layer wins, and what is said of a bad value.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use insta::assert_snapshot;
-use zdd::model::{
-    Layer, Overrides, Settings, Source,
-    settings::{DEFAULT_DRAIN_TIMEOUT, DEFAULT_MONITOR, FailureAction, Order, Strategy},
-};
+use serde_json::{Value, json};
+use zdd::project::{FailureAction, Order, Overrides, Settings, Source, Strategy};
 
 use crate::make::{self, seconds};
 
 const FILE: &str = include_str!("data/config/settings.yaml");
 
-fn read(yaml: &str, flags: Layer) -> BTreeMap<String, Settings> {
-    let overrides = Overrides { settings: flags, ..Overrides::default() };
-    let model = make::read(yaml, &overrides).expect("a good file");
-    model.services.into_iter().map(|(name, service)| (name, service.settings)).collect()
+fn read(yaml: &str, flags: &[(&'static str, Value)]) -> BTreeMap<String, Settings> {
+    let overrides = Overrides { settings: flags.to_vec(), ..Overrides::default() };
+    let project = make::read(yaml, &overrides).expect("a good file");
+    project.services.iter().map(|(name, service)| (name.clone(), service.settings.clone())).collect()
 }
 
 fn of(name: &str) -> Settings {
-    read(FILE, Layer::default()).remove(name).expect(name)
+    read(FILE, &[]).remove(name).expect(name)
 }
 
 /// The keys that do not come from where most come from: `delay=deploy.update_config …`.
 fn sources(settings: &Settings) -> String {
-    let written = settings.sources.iter().filter(|(_, source)| **source != Source::Default);
-    written.map(|(key, source)| format!("{key}: {source}")).collect::<Vec<_>>().join(", ")
+    let mut written: Vec<_> = settings
+        .explained()
+        .into_iter()
+        .filter(|(_, _, source)| *source != Source::Default)
+        .map(|(key, _, source)| format!("{key}: {source}"))
+        .collect();
+    written.sort();
+    written.join(", ")
 }
 
 #[test]
 fn what_nobody_wrote_has_a_default() {
-    let settings = read("name: app\nservices: {web: {image: app}}", Layer::default()).remove("web");
+    let settings = read("name: app\nservices: {web: {image: app}}", &[]).remove("web");
     let settings = settings.expect("web");
     assert_eq!(settings, Settings::default());
     assert_eq!((settings.strategy, settings.order), (Strategy::Auto, Order::StartFirst));
-    assert_eq!((settings.parallelism, settings.failure_action), (0, FailureAction::Rollback));
-    assert_eq!((settings.monitor, settings.drain_timeout), (DEFAULT_MONITOR, DEFAULT_DRAIN_TIMEOUT));
+    assert_eq!((settings.parallelism, settings.failure.action), (0, FailureAction::Rollback));
+    assert_eq!((settings.monitor, settings.drain_timeout), (seconds(10), seconds(60)));
     assert_eq!((settings.delay, settings.settle), (Duration::ZERO, Duration::ZERO));
-    assert_eq!((settings.wait_timeout, settings.max_failure_ratio), (None, 0.0));
-    assert_eq!(settings.sources.len(), 11);
+    assert_eq!((settings.wait_timeout, settings.failure.max_ratio), (None, 0.0));
+    assert_eq!(settings.explained().len(), 13);
     assert_eq!(sources(&settings), "");
 }
 
@@ -46,8 +50,8 @@ fn what_nobody_wrote_has_a_default() {
 fn update_config_is_carried_out() {
     let settings = of("update-config");
     assert_eq!((settings.parallelism, settings.delay), (2, seconds(10)));
-    assert_eq!((settings.order, settings.failure_action), (Order::StopFirst, FailureAction::Pause));
-    assert_eq!(settings.max_failure_ratio, 0.25);
+    assert_eq!((settings.order, settings.failure.action), (Order::StopFirst, FailureAction::Pause));
+    assert_eq!(settings.failure.max_ratio, 0.25);
     assert_eq!(
         sources(&settings),
         "delay: deploy.update_config, failure_action: deploy.update_config, \
@@ -62,9 +66,9 @@ fn the_file_s_x_zdd_wins_over_update_config_and_the_service_s_over_both() {
     assert_eq!(of("update-config").monitor, seconds(3), "30s in update_config");
     let own = of("own");
     assert_eq!((own.parallelism, own.order), (0, Order::StartFirst));
-    assert_eq!((own.strategy, own.failure_action), (Strategy::Rolling, FailureAction::Continue));
+    assert_eq!((own.strategy, own.failure.action), (Strategy::Rolling, FailureAction::Continue));
     assert_eq!(
-        (own.settle, own.drain_timeout, own.max_failure_ratio),
+        (own.settle, own.drain_timeout, own.failure.max_ratio),
         (Duration::from_millis(500), seconds(60), 1.0)
     );
     assert_eq!(
@@ -94,33 +98,17 @@ fn anchors_and_merge_keys() {
 
 #[test]
 fn a_flag_wins_over_everything() {
-    let flags = Layer {
-        parallelism: Some(9),
-        order: Some(Order::StopFirst),
-        settle: Some(seconds(8)),
-        wait_timeout: Some(seconds(7)),
-        ..Layer::default()
-    };
-    for (name, settings) in read(FILE, flags) {
+    let flags = [
+        ("parallelism", json!(9)),
+        ("order", json!("stop-first")),
+        ("settle", json!("8s")),
+        ("wait_timeout", json!("7s")),
+    ];
+    for (name, settings) in read(FILE, &flags) {
         assert_eq!((settings.parallelism, settings.order), (9, Order::StopFirst), "{name}");
         assert_eq!((settings.settle, settings.wait_timeout), (seconds(8), Some(seconds(7))), "{name}");
-        assert_eq!(settings.sources["settle"], Source::Flag, "{name}");
+        assert!(sources(&settings).contains("settle: flag"), "{name}: {}", sources(&settings));
     }
-}
-
-#[test]
-fn layers_count_by_rank_in_whatever_order_they_come() {
-    let layer = |n| Layer { parallelism: Some(n), ..Layer::default() };
-    let mut layers = [
-        (Source::UpdateConfig, layer(1)),
-        (Source::TopLevel, layer(2)),
-        (Source::Service, layer(3)),
-        (Source::Flag, layer(4)),
-    ];
-    assert_eq!(Settings::resolve(&layers).parallelism, 4);
-    layers.reverse();
-    assert_eq!(Settings::resolve(&layers).parallelism, 4);
-    assert_eq!(Settings::resolve(&layers[1..]).parallelism, 3);
 }
 
 #[test]
@@ -141,6 +129,8 @@ fn every_key_is_explained() {
     settle 500ms (x-zdd of the service)
     drain auto (default)
     drain_timeout 1m00s (x-zdd of the service)
+    hold 1m00s (default)
+    helper auto (default)
     ");
     assert_snapshot!(lines("plain"), @"
     strategy auto (default)
@@ -154,6 +144,8 @@ fn every_key_is_explained() {
     settle 2s (x-zdd of the file)
     drain auto (default)
     drain_timeout 1m00s (default)
+    hold 1m00s (default)
+    helper auto (default)
     ");
 }
 
@@ -171,19 +163,26 @@ fn error(yaml: &str) -> String {
 fn an_unknown_key_is_named_with_its_place() {
     assert_eq!(
         refused("{paralelism: 1}"),
-        "services.web.x-zdd.paralelism: unknown key; known are strategy, parallelism, delay, order, failure_action, \
-         max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout"
+        "services.web.x-zdd.paralelism: unknown key; did you mean \"parallelism\"? known keys are strategy, \
+         parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper"
     );
     let top = error("name: app\nx-zdd: {stratgy: auto}\nservices: {}");
-    assert!(top.starts_with("x-zdd.stratgy: unknown key; known are strategy, "), "{top}");
+    assert!(
+        top.starts_with("x-zdd.stratgy: unknown key; did you mean \"strategy\"? known keys are strategy, "),
+        "{top}"
+    );
+    let probe = error("name: app\nx-zdd: {porbe: http://a/}\nservices: {}");
+    assert!(
+        probe.starts_with("x-zdd.porbe: unknown key; did you mean \"probe\"? known keys are "),
+        "{probe}"
+    );
     let number = refused("{1: 2}");
-    assert!(number.starts_with("services.web.x-zdd.?: unknown key"), "{number}");
+    assert!(number.starts_with("services.web.x-zdd.1: unknown key; known keys are "), "{number}");
 }
 
 #[test]
 fn extensions_inside_are_left_alone() {
-    let read =
-        |x_zdd: &str| read(&format!("name: app\nservices: {{web: {{x-zdd: {x_zdd}}}}}"), Layer::default());
+    let read = |x_zdd: &str| read(&format!("name: app\nservices: {{web: {{x-zdd: {x_zdd}}}}}"), &[]);
     assert_eq!(read("{x-note: hello}")["web"], Settings::default());
     assert_eq!(read("{}")["web"], Settings::default());
     assert_eq!(read("null")["web"], Settings::default());
@@ -204,7 +203,7 @@ fn what_is_no_mapping_is_an_error() {
 fn bad_words() {
     assert_eq!(
         refused("{strategy: roling}"),
-        "services.web.x-zdd.strategy: \"roling\" is not known; write one of \"auto\", \"rolling\", \"recreate\""
+        "services.web.x-zdd.strategy: \"roling\" is not known; did you mean \"rolling\"? write one of \"auto\", \"rolling\", \"held\", \"recreate\""
     );
     assert_eq!(
         refused("{order: 1}"),
@@ -214,7 +213,8 @@ fn bad_words() {
         |word: &str| format!("\"{word}\" is not known; write one of \"rollback\", \"pause\", \"continue\"");
     assert_eq!(
         refused("{failure_action: Pause}"),
-        format!("services.web.x-zdd.failure_action: {}", failure_action("Pause"))
+        "services.web.x-zdd.failure_action: \"Pause\" is not known; did you mean \"pause\"? write one of \"rollback\", \
+         \"pause\", \"continue\""
     );
     assert_eq!(
         error("name: app\nservices: {web: {deploy: {update_config: {failure_action: weird}}}}"),
@@ -225,11 +225,10 @@ fn bad_words() {
 #[test]
 fn bad_counts() {
     for text in ["-1", "1.5", "many", "4294967296", "[1]"] {
-        let shown = if text == "[1]" { "- 1" } else { text };
         assert_eq!(
             refused(&format!("{{parallelism: {text}}}")),
             format!(
-                "services.web.x-zdd.parallelism: \"{shown}\" is not a number of replicas; write 0 for all at once, 1, 2, …"
+                "services.web.x-zdd.parallelism: \"{text}\" is not a number of replicas; write 0 for all at once, 1, 2, …"
             )
         );
     }
@@ -240,11 +239,11 @@ fn bad_durations() {
     for (text, problem) in [
         ("10", "\"10\" has no unit: write \"10s\""),
         ("1.5", "\"1.5\" has no unit: write \"1.5s\""),
-        ("soon", "\"soon\" is no duration: write one like \"10s\" or \"1m30s\""),
+        ("soon", "\"soon\" is not a duration: write one like \"10s\" or \"1m30s\""),
         ("-1s", "\"-1s\" is negative"),
         ("1y", "\"1y\" has the unknown unit \"y\": use ns, us, ms, s, m, h, d or w"),
         ("\"\"", "a duration is missing: write one like \"10s\" or \"1m30s\""),
-        ("null", "\"null\" is no duration: write one like \"10s\" or \"1m30s\""),
+        ("null", "\"null\" is not a duration: write one like \"10s\" or \"1m30s\""),
         ("300000w", "\"300000w\" is too long: no more than 292 years"),
     ] {
         for key in ["delay", "monitor", "wait_timeout", "settle", "drain_timeout"] {
@@ -260,7 +259,7 @@ fn bad_durations() {
 
 #[test]
 fn bad_shares() {
-    for text in ["2", "-0.1", "1.01", "half", ".nan", ".inf"] {
+    for text in ["2", "-0.1", "1.01", "half", "null"] {
         assert_eq!(
             refused(&format!("{{max_failure_ratio: {text}}}")),
             format!(
@@ -279,17 +278,15 @@ fn bad_shares() {
 
 #[test]
 fn numbers_may_be_quoted() {
-    let web = read(
-        "name: app\nservices: {web: {x-zdd: {parallelism: \"2\", max_failure_ratio: \"0.5\"}}}",
-        Layer::default(),
-    );
-    assert_eq!((web["web"].parallelism, web["web"].max_failure_ratio), (2, 0.5));
+    let web =
+        read("name: app\nservices: {web: {x-zdd: {parallelism: \"2\", max_failure_ratio: \"0.5\"}}}", &[]);
+    assert_eq!((web["web"].parallelism, web["web"].failure.max_ratio), (2, 0.5));
 }
 
 #[test]
 fn only_the_known_keys_of_update_config_are_read() {
     let text = "{x-other: 1, strategy: recreate, parallelism: 2}";
     let yaml = format!("name: app\nservices: {{web: {{deploy: {{update_config: {text}}}}}}}");
-    let web = read(&yaml, Layer::default());
+    let web = read(&yaml, &[]);
     assert_eq!((web["web"].parallelism, web["web"].strategy), (2, Strategy::Auto));
 }

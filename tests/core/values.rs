@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use zdd::{docker::Version, duration};
+use zdd::{engine::Version, text::duration};
 
 use crate::make::cases;
 

@@ -1,52 +1,95 @@
-//! Carries a plan out on simulated containers, one deed at a time, and says what went wrong.
+//! An engine of simulated containers on which the real executor performs real plans. It says what went wrong, and can
+//! fail, be interrupted or lose its power before any change that is made to it.
 //!
-//! A deed is the least that an abrupt end can leave done: one container created, started, stopped or removed.
+//! A change is the least that an abrupt end can leave done: one container created, started, stopped or removed.
 //! New containers always have a healthcheck, so none of them serves before a gate has let it pass.
 
-use std::collections::BTreeSet;
-
-use zdd::{
-    event::{ContainerRef, Verdict},
-    health::{Gate, Judgement},
-    model::{Service, settings::Order, settings::Strategy},
-    observed::{Container, HealthStatus, State},
-    plan::{ServicePlan, Start, Step},
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use crate::make::{IMAGE, Turned, fresh};
+use zdd::{
+    engine::{
+        CallError, Container, ContainerRef, Engine, HookRun, Network, Problem, State, UpOptions,
+        config::Hook,
+        container::{Process, RestartPolicy},
+    },
+    event::{Event, Sink, Verdict},
+    execute::{ServiceResult, execute},
+    helper::{Help, Presence},
+    interrupt::Interrupt,
+    plan::{Plan, Request, ServicePlan, What},
+    platform::compose::{Containers, Observed},
+    project::{Order, Project, Service, Strategy, hazards},
+    stage::Stage,
+    wait::{Clock, Waiter, Waker},
+};
+
+use crate::{
+    bridge::{self, Host},
+    make::{self, IMAGE, Turned, current},
+};
+
+/// What happens instead of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The machine is gone: nothing changes any more, and every call fails.
+    Power,
+    /// The user interrupts, just before it.
+    Interrupt,
+    /// The call fails, once.
+    Failure,
+    /// The engine obeys from now on, and answers no question.
+    Silence,
+}
 
 pub struct World<'a> {
-    pub containers: Vec<Container>,
-    service: &'a Service,
-    /// The highest number ever given.
+    project: &'a Project,
+    simulation: Arc<Mutex<Simulation>>,
+}
+
+#[derive(Clone)]
+struct Simulation {
+    containers: Vec<Container>,
+    /// Of the last run, where the containers are on a network.
+    host: Option<Arc<Host>>,
+    service: Service,
+    exclusive: bool,
+    /// Containers made so far, by anybody.
     born: u32,
+    /// New ones never become healthy.
+    new_are_bad: bool,
+    run: Run,
 }
 
-#[derive(Clone, Debug)]
-enum Deed {
-    Check(Start, u32, u32),
-    Create,
-    /// Starts one of the containers that this run created.
-    Launch,
-    /// Starts one that was stopped.
-    Wake(String),
-    Gate(Vec<ContainerRef>),
-    Drain(Vec<ContainerRef>),
-    Stop(String),
-    Remove(String),
-}
-
-/// What one run knows while it carries out its plan.
-struct Run<'p> {
-    plan: &'p ServicePlan,
-    /// The containers that were there when the plan was made: the only ones that it may name.
-    known: BTreeSet<String>,
+/// One run, as the engine sees it.
+#[derive(Clone, Default)]
+struct Run {
+    verdict: Option<Verdict>,
+    /// The IDs that it may touch: what was there when the plan was made, and what it has created.
+    known: Vec<String>,
     created: Vec<String>,
-    /// Started, and no gate has passed them yet.
-    unproven: Vec<String>,
-    leaving: BTreeSet<String>,
+    /// What ran before it began.
+    ran: Vec<String>,
+    /// What stays although it was there before, and still boots.
+    unwatched: Option<String>,
     /// No fewer containers may serve.
     floor: usize,
+    changes: usize,
+    trouble: Option<(usize, Trouble)>,
+    power_is_gone: bool,
+    is_silent: bool,
+    interrupt: Arc<Interrupt>,
+    broken: Option<String>,
+}
+
+/// What came of a run.
+pub struct Ran {
+    pub results: Vec<ServiceResult>,
+    /// How many changes were made.
+    pub changes: usize,
 }
 
 pub fn running(container: &Container) -> bool {
@@ -54,272 +97,463 @@ pub fn running(container: &Container) -> bool {
 }
 
 impl<'a> World<'a> {
-    pub fn new(service: &'a Service, containers: Vec<Container>) -> World<'a> {
+    pub fn new(project: &'a Project, mut containers: Vec<Container>) -> World<'a> {
+        let service = Service::clone(&project.services["web"]);
+        for container in &mut containers {
+            container.restart = policy("unless-stopped");
+        }
+        let exclusive = !hazards("web", project).is_empty() && service.settings.strategy != Strategy::Rolling;
         let born = containers.iter().map(|c| c.number).max().unwrap_or(0);
-        World { containers, service, born }
+        let (host, run) = Default::default();
+        let simulation = Simulation { containers, host, service, exclusive, born, new_are_bad: false, run };
+        World { project, simulation: Arc::new(Mutex::new(simulation)) }
     }
 
-    /// Time passes: what was starting is healthy.
-    pub fn let_boot(&mut self) {
-        for container in self.containers.iter_mut().filter(|c| c.is_starting()) {
-            *container = container.clone().healthy();
-        }
-    }
-
-    /// How many deeds the plan takes.
-    pub fn length(&self, plan: &ServicePlan) -> usize {
-        plan.steps.iter().map(|step| self.deeds(step).len()).sum()
-    }
-
-    /// Does the first `limit` deeds of a plan.
-    pub fn perform(&mut self, plan: &ServicePlan, limit: usize) -> Result<(), String> {
-        let known = self.containers.iter().map(|c| c.id.clone()).collect();
-        let mut run = Run {
-            plan,
-            known,
-            created: vec![],
-            unproven: vec![],
-            leaving: BTreeSet::new(),
-            floor: self.floor(plan),
-        };
-        let deeds: Vec<_> = plan.steps.iter().flat_map(|step| self.deeds(step)).collect();
-        let to_the_end = limit >= deeds.len();
-        for deed in deeds.into_iter().take(limit) {
-            self.carry_out(&deed, &mut run).map_err(|problem| format!("{deed:?}: {problem}"))?;
-            let serving = self.serving(&run);
-            if serving < run.floor {
-                return Err(format!("{deed:?}: {serving} serve, fewer than {}", run.floor));
+    /// Whoever runs has an address, and connections are handed over.
+    pub fn on_a_network(self) -> World<'a> {
+        let mut world = self.simulation();
+        world.host = Some(Arc::default());
+        for at in 0..world.containers.len() {
+            let mut container = world.containers[at].clone();
+            match running(&container) {
+                true => drop(bridge::connect(&mut container, &world.containers)),
+                false => bridge::disconnect(&mut container),
             }
+            world.containers[at] = container;
         }
-        match run.unproven.as_slice() {
-            [_, ..] if to_the_end => Err(format!("no gate has passed {:?}", run.unproven)),
-            _ => Ok(()),
+        drop(world);
+        self
+    }
+
+    pub fn host(&self) -> Arc<Host> {
+        self.simulation().host.clone().expect("a network")
+    }
+
+    fn simulation(&self) -> MutexGuard<'_, Simulation> {
+        self.simulation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn containers(&self) -> Vec<Container> {
+        self.simulation().containers.clone()
+    }
+
+    pub fn spoil_new_ones(&self) {
+        self.simulation().new_are_bad = true;
+    }
+
+    pub fn observed(&self) -> Observed {
+        let helper = if self.simulation().host.is_some() { Presence::Ready } else { Presence::Off };
+        Observed { helper, ..make::observed(self.project, &self.containers()) }
+    }
+
+    pub fn plan(&self, request: &Request) -> Plan {
+        make::plan(self.project, &self.observed(), request)
+    }
+
+    /// A world with the same containers.
+    pub fn copy(&self) -> World<'a> {
+        let simulation = Arc::new(Mutex::new(self.simulation().clone()));
+        World { project: self.project, simulation }
+    }
+
+    /// Performs a plan, with something instead of the change of this number.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub fn perform(&self, plan: &Plan, trouble: Option<(usize, Trouble)>) -> Result<Ran, String> {
+        let interrupt = Arc::new(Interrupt::default());
+        self.simulation().begin(&plan.services[0], trouble, interrupt.clone());
+        let observed = self.observed();
+        let host = self.simulation().host.as_ref().map(|_| Arc::new(Host::default()));
+        self.simulation().host.clone_from(&host);
+        let help = host.as_deref().map(|host| host as &dyn Help);
+        let mut containers = Containers::new(self, self.project, &observed.images, None);
+        containers.help = help;
+        let began = Instant::now();
+        let clock = Arc::new(Time { began, passed: Mutex::default(), simulation: self.simulation.clone() });
+        let waiter = Waiter { clock, ..Waiter::new(Arc::default(), interrupt) };
+        let stage = Stage { waiter, sink: &Silence, began, watch_alone: Duration::ZERO };
+        let results = execute(&containers, plan, &stage);
+        let run = std::mem::take(&mut self.simulation().run);
+        let left = host.filter(|_| !run.power_is_gone).and_then(|host| host.left());
+        match run.broken.or(left) {
+            Some(broken) => Err(broken),
+            None => Ok(Ran { results, changes: run.changes }),
         }
+    }
+}
+
+struct Silence;
+
+impl Sink for Silence {
+    fn on(&self, _at: Duration, _event: &Event) {}
+}
+
+/// Passes at once, and lets containers boot.
+struct Time {
+    began: Instant,
+    passed: Mutex<Duration>,
+    simulation: Arc<Mutex<Simulation>>,
+}
+
+impl Clock for Time {
+    fn now(&self) -> Instant {
+        self.began + *self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sleep(&self, _: &Waker, _: u64, limit: Duration) {
+        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) += limit;
+        self.simulation.lock().unwrap_or_else(PoisonError::into_inner).let_boot();
+    }
+}
+
+fn policy(name: &str) -> RestartPolicy {
+    RestartPolicy { name: name.to_owned(), max_retries: 0 }
+}
+
+fn error(call: &str, problem: Problem) -> CallError {
+    CallError { call: call.to_owned(), problem }
+}
+
+fn failed(call: &str, why: &str) -> CallError {
+    error(call, Problem::Failed { code: 1, stderr: why.to_owned() })
+}
+
+impl Simulation {
+    fn begin(&mut self, plan: &ServicePlan, trouble: Option<(usize, Trouble)>, interrupt: Arc<Interrupt>) {
+        self.run = Run {
+            verdict: Some(plan.verdict),
+            known: self.containers.iter().map(|c| c.id.clone()).collect(),
+            ran: self.containers.iter().filter(|c| running(c)).map(|c| c.id.clone()).collect(),
+            unwatched: self.unwatched(plan),
+            floor: self.floor(plan.verdict),
+            trouble,
+            interrupt,
+            ..Run::default()
+        };
     }
 
     /// The promise: start-first never falls below what is wanted, or served before; stop-first by one batch
     /// below what is wanted.
-    fn floor(&self, plan: &ServicePlan) -> usize {
-        let serving = self.containers.iter().filter(|c| c.serves()).count();
+    fn floor(&self, verdict: Verdict) -> usize {
+        let serving = self.serving();
         let wanted = self.service.replicas as usize;
         let promised = serving.min(wanted);
         let unproven = self.containers.iter().any(|c| running(c) && !c.serves());
-        match (plan.verdict, self.service.settings.order, self.service.settings.parallelism as usize) {
-            (Verdict::Recreate, _, _) | (_, Order::StopFirst, 0) => 0,
+        let settings = &self.service.settings;
+        match (verdict, settings.order, settings.parallelism as usize) {
+            (Verdict::Hold | Verdict::Recreate, _, _) | (_, Order::StopFirst, 0) => 0,
             (_, Order::StartFirst, _) => promised,
             (_, Order::StopFirst, _) if unproven => 0,
             (_, Order::StopFirst, batch) => promised.min(wanted.saturating_sub(batch)),
         }
     }
 
-    fn serving(&self, run: &Run) -> usize {
-        let serves =
-            |c: &&Container| c.serves() && !run.unproven.contains(&c.id) && !run.leaving.contains(&c.id);
-        self.containers.iter().filter(serves).count()
+    fn serving(&self) -> usize {
+        self.containers.iter().filter(|c| c.serves()).count()
     }
 
-    fn deeds(&self, step: &Step) -> Vec<Deed> {
-        let each = |containers: &[ContainerRef], deed: fn(String) -> Deed| {
-            containers.iter().map(|c| deed(c.id.clone())).collect::<Vec<_>>()
-        };
-        match step {
-            Step::PreStart | Step::Delay { .. } | Step::Settle { .. } => vec![],
-            Step::Clear { containers } | Step::Remove { containers } => each(containers, Deed::Remove),
-            Step::Start { count, scale, how, .. } => {
-                let mut deeds = vec![Deed::Check(*how, *scale, *count)];
-                deeds.extend((0..*count).map(|_| Deed::Create));
-                deeds.extend((0..*count).map(|_| Deed::Launch));
-                deeds
-            }
-            Step::Gate { also, .. } => vec![Deed::Gate(also.clone())],
-            Step::Drain { containers, .. } => vec![Deed::Drain(containers.clone())],
-            Step::Stop { containers, .. } => each(containers, Deed::Stop),
-            Step::Revive { .. } => self.revival(),
-            // Simulated jobs end by themselves.
-            Step::Await { .. } => vec![],
-            Step::Recreate { .. } => self.recreation(),
-        }
-    }
-
-    /// `up -d`, as Compose does it: what diverges is replaced, what does not is started; what is beyond the
-    /// wanted count goes, diverged ones first, then those with the highest numbers; what is missing is made.
-    fn revival(&self) -> Vec<Deed> {
-        let wanted = self.service.replicas as usize;
-        // Dead ones are cleared before, as Compose could not start them.
-        let mut ranked: Vec<_> = self.containers.iter().filter(|c| c.state != State::Dead).collect();
-        let there = ranked.len();
-        ranked.sort_by_key(|c| (self.diverges(c), c.number));
-        let (mut deeds, mut wakes) = (vec![], vec![]);
-        for (index, old) in ranked.into_iter().enumerate() {
-            match () {
-                () if index < wanted && !self.diverges(old) => {
-                    wakes.extend((!running(old)).then(|| Deed::Wake(old.id.clone())));
-                    continue;
+    /// What an earlier run started, what no operation stops, what no gate looks at, and what still boots.
+    fn unwatched(&self, plan: &ServicePlan) -> Option<String> {
+        let is_named = |c: &Container| {
+            plan.operations.iter().any(|op| match &op.what {
+                What::Stop { containers } | What::Gate { also: containers } => {
+                    containers.iter().any(|one| one.id == c.id)
                 }
-                () if index < wanted => deeds.push(Deed::Create),
-                () => {}
-            }
-            deeds.extend(running(old).then(|| Deed::Stop(old.id.clone())));
-            deeds.push(Deed::Remove(old.id.clone()));
-        }
-        deeds.extend((there..wanted).map(|_| Deed::Create));
-        let created = deeds.iter().filter(|deed| matches!(deed, Deed::Create)).count();
-        deeds.extend((0..created).map(|_| Deed::Launch));
-        deeds.extend(wakes);
-        deeds
-    }
-
-    fn diverges(&self, container: &Container) -> bool {
-        container.config_hash != self.service.hash || container.image_id != IMAGE
-    }
-
-    /// As Compose does it: one after another; what is beyond the wanted count goes.
-    fn recreation(&self) -> Vec<Deed> {
-        let wanted = self.service.replicas as usize;
-        let mut deeds = vec![];
-        for (index, old) in self.containers.iter().enumerate() {
-            deeds.extend((index < wanted).then_some(Deed::Create));
-            deeds.extend(running(old).then(|| Deed::Stop(old.id.clone())));
-            deeds.push(Deed::Remove(old.id.clone()));
-        }
-        deeds.extend((self.containers.len()..wanted).map(|_| Deed::Create));
-        deeds.extend((0..wanted).map(|_| Deed::Launch));
-        deeds
-    }
-
-    fn carry_out(&mut self, deed: &Deed, run: &mut Run) -> Result<(), String> {
-        match deed {
-            Deed::Check(how, scale, count) => self.check(*how, *scale, *count),
-            Deed::Create => {
-                self.born += 1;
-                let new = fresh(&self.service.name, self.born).created();
-                run.created.push(new.id.clone());
-                self.containers.push(new);
-                Ok(())
-            }
-            Deed::Launch => {
-                let id = run.created.pop().ok_or("nothing was created")?;
-                self.launch(id, run)
-            }
-            Deed::Wake(id) => self.launch(id.clone(), run),
-            Deed::Gate(also) => self.gate(also, run),
-            Deed::Drain(containers) => self.drain(containers, run),
-            Deed::Stop(id) => self.stop(id, run),
-            Deed::Remove(id) => self.remove(id, run),
-        }
-    }
-
-    fn check(&self, how: Start, scale: u32, count: u32) -> Result<(), String> {
-        let there = self.containers.len() as u32;
-        if scale != there + count {
-            return Err(format!("{there} are there, so the scale is {}", there + count));
-        }
-        let stopped = self.containers.iter().any(|c| !running(c));
-        match how {
-            Start::Up if stopped => Err("Compose would start the stopped ones too".to_owned()),
-            Start::CreateThenStart if self.service.injected_files => {
-                Err("only Compose can start containers with injected files".to_owned())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn launch(&mut self, id: String, run: &mut Run) -> Result<(), String> {
-        let exclusive =
-            !self.service.hazards.is_empty() && self.service.settings.strategy != Strategy::Rolling;
-        let beside = self.containers.iter().find(|c| running(c) || c.state == State::Paused);
-        if let Some(other) = beside.filter(|_| exclusive) {
-            return Err(format!("started beside {}", other.name));
-        }
-        let new = self.find(&id)?;
-        if !matches!(new.state, State::Created | State::Exited) {
-            return Err(format!("{} is {:?}: it cannot be started", new.name, new.state));
-        }
-        *new = Container { restart_count: 0, ..new.clone().starting() };
-        run.unproven.push(id);
-        Ok(())
-    }
-
-    /// Everything becomes healthy, and the real gate must agree.
-    fn gate(&mut self, also: &[ContainerRef], run: &mut Run) -> Result<(), String> {
-        let settings = &self.service.settings;
-        let gate = Gate { monitor: settings.monitor, wait_timeout: settings.wait_timeout, one_shot: false };
-        let new = std::mem::take(&mut run.unproven);
-        for id in new.iter().chain(also.iter().map(|c| &c.id)) {
-            let container = self.find(id)?;
-            let past = if new.contains(id) { 0 } else { container.restart_count };
-            if container.health.is_some() {
-                *container = container.clone().health(HealthStatus::Healthy);
-            }
-            let judged = gate.judge(container, past, gate.monitor);
-            if judged != Judgement::Pass {
-                return Err(format!("{} can never pass: {judged:?}", container.name));
-            }
-        }
-        Ok(())
-    }
-
-    fn drain(&mut self, containers: &[ContainerRef], run: &mut Run) -> Result<(), String> {
-        for container in containers {
-            known(&container.id, run)?;
-            if !running(self.find(&container.id)?) {
-                return Err(format!("{} does not run", container.name));
-            }
-            run.leaving.insert(container.id.clone());
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self, id: &str, run: &mut Run) -> Result<(), String> {
-        known(id, run)?;
-        let recreated = run.plan.verdict == Verdict::Recreate;
-        if !run.unproven.is_empty() && self.service.settings.order == Order::StartFirst && !recreated {
-            return Err("no gate has passed the new ones yet".to_owned());
-        }
-        if !recreated && !run.leaving.contains(id) {
-            return Err("it was not drained".to_owned());
-        }
-        if let Some(successor) = self.unwatched_successor(run) {
-            return Err(format!("nobody has watched {successor}, which is to stay"));
-        }
-        let container = self.find(id)?;
-        if !running(container) {
-            return Err("it does not run".to_owned());
-        }
-        *container = container.clone().exited(0);
-        Ok(())
-    }
-
-    /// What an earlier run started, what no step stops, and what still boots.
-    fn unwatched_successor(&self, run: &Run) -> Option<&str> {
-        let goes = |c: &Container| {
-            run.plan.steps.iter().any(|step| match step {
-                Step::Stop { containers, .. } => containers.iter().any(|going| going.id == c.id),
                 _ => false,
             })
         };
-        let mut staying = self.containers.iter().filter(|c| run.known.contains(&c.id) && !goes(c));
-        let booting = staying.find(|c| c.is_starting())?;
-        (run.plan.verdict == Verdict::Roll).then_some(&booting.name)
+        let mut booting = self.containers.iter().filter(|c| c.is_starting() && !is_named(c));
+        Some(booting.next()?.name.clone()).filter(|_| plan.verdict == Verdict::Roll)
     }
 
-    fn remove(&mut self, id: &str, run: &mut Run) -> Result<(), String> {
-        known(id, run)?;
+    fn let_boot(&mut self) {
+        let new_are_bad = self.new_are_bad;
+        for container in self.containers.iter_mut().filter(|c| c.is_starting()) {
+            let is_bad = new_are_bad && self.run.created.contains(&container.id);
+            let turned = container.clone();
+            *container = if is_bad { turned.unhealthy() } else { turned.healthy() };
+        }
+    }
+
+    /// Something is about to change.
+    fn change(&mut self, call: &str) -> Result<(), CallError> {
+        self.power()?;
+        if let Some((_, trouble)) = self.run.trouble.filter(|(at, _)| *at == self.run.changes) {
+            self.run.trouble = None;
+            match trouble {
+                Trouble::Power => {
+                    self.run.power_is_gone = true;
+                    return self.power();
+                }
+                Trouble::Interrupt => self.run.interrupt.interrupt(),
+                Trouble::Silence => self.run.is_silent = true,
+                Trouble::Failure => return Err(failed(call, "the disk is full")),
+            }
+        }
+        self.run.changes += 1;
+        Ok(())
+    }
+
+    fn answer(&self) -> Result<(), CallError> {
+        match self.run.is_silent {
+            true => Err(failed("inspect", "connection refused")),
+            false => self.power(),
+        }
+    }
+
+    /// Nobody answers, nor waits: who was interrupted twice gives up.
+    fn power(&self) -> Result<(), CallError> {
+        if !self.run.power_is_gone {
+            return Ok(());
+        }
+        while !matches!(self.run.interrupt.urgency(), zdd::interrupt::Urgency::Twice) {
+            self.run.interrupt.interrupt();
+        }
+        Err(error("docker", Problem::Interrupted))
+    }
+
+    fn break_promise(&mut self, what: String) {
+        self.run.broken.get_or_insert(what);
+    }
+
+    /// After each change.
+    fn check(&mut self, what: &str) {
+        let (serving, floor) = (self.serving(), self.run.floor);
+        if serving < floor {
+            self.break_promise(format!("{what}: {serving} serve, fewer than {floor}"));
+        }
+    }
+
+    fn find(&mut self, id: &str) -> Result<&mut Container, CallError> {
+        let found = self.containers.iter_mut().find(|c| c.id == id);
+        found.ok_or_else(|| failed("docker", &format!("Error: No such container: {id}")))
+    }
+
+    fn create(&mut self, number: Option<u32>) -> Result<String, CallError> {
+        self.change("create")?;
+        self.born += 1;
+        let number = number.unwrap_or(self.born);
+        let mut new = current("web", number).created();
+        new.id = format!("id-{}-of-{}", self.born, new.name);
+        new.restart = policy("unless-stopped");
+        self.run.known.push(new.id.clone());
+        self.run.created.push(new.id.clone());
+        self.containers.push(new.clone());
+        Ok(new.id)
+    }
+
+    fn launch(&mut self, id: &str) -> Result<(), CallError> {
+        self.change("start")?;
+        let beside = self.containers.iter().find(|c| c.id != id && (running(c) || c.state == State::Paused));
+        let ran = self.run.ran.iter().any(|ran| ran == id);
+        if let Some(other) = beside.filter(|_| self.exclusive && !ran) {
+            let broken = format!("{id} was started beside {}", other.name);
+            self.break_promise(broken);
+        }
+        let container = self.find(id)?;
+        if container.state == State::Dead {
+            return Err(failed("start", "a dead container cannot be started"));
+        }
+        let mut restarted = Container { restart_count: 0, ..container.clone().starting() };
+        if let Some(host) = self.host.clone() {
+            let address = bridge::connect(&mut restarted, &self.containers);
+            if host.keeps(address) {
+                self.break_promise(format!("{id} was started while {address} was kept"));
+            }
+        }
+        *self.find(id)? = restarted;
+        Ok(())
+    }
+
+    fn is_outdated(&self, container: &Container) -> bool {
+        container.config_hash != self.service.definition.hash || container.image_id != IMAGE
+    }
+
+    /// An old one goes, for whatever reason.
+    fn stop_one(&mut self, id: &str, by_compose: bool) -> Result<(), CallError> {
+        self.change("stop")?;
+        let start_first = self.service.settings.order == Order::StartFirst;
+        let unproven: Vec<_> = self.containers.iter().filter(|c| self.run.created.contains(&c.id)).collect();
+        let unproven = unproven.iter().any(|c| running(c) && !c.serves() && c.id != id);
+        let is_new = self.run.created.iter().any(|created| created == id);
+        let ran = self.run.ran.iter().any(|ran| ran == id);
+        if unproven && start_first && !by_compose && ran {
+            self.break_promise(format!("{id} was stopped, and no gate has passed the new ones yet"));
+        }
+        if let Some(name) = self.run.unwatched.clone().filter(|_| !by_compose && ran) {
+            self.break_promise(format!("{id} was stopped, and nobody watches {name}, which is to stay"));
+        }
+        self.known(id);
+        let mut ended = self.find(id)?.clone().exited(0);
+        let sent = ended.addresses().find(|address| self.host.as_ref().is_some_and(|h| h.sends_to(*address)));
+        if let Some(address) = sent {
+            self.break_promise(format!("{id} was stopped while connections were sent to {address}"));
+        }
+        if self.host.is_some() {
+            bridge::disconnect(&mut ended);
+        }
+        *self.find(id)? = ended;
+        if !self.run.verdict.is_some_and(Verdict::is_alone) && !is_new {
+            self.check(&format!("stop {id}"));
+        }
+        Ok(())
+    }
+
+    fn remove_one(&mut self, id: &str) -> Result<(), CallError> {
+        self.change("rm")?;
+        self.known(id);
         if running(self.find(id)?) {
-            return Err("it still runs".to_owned());
+            return Err(failed("rm", "it still runs"));
         }
         self.containers.retain(|c| c.id != id);
         Ok(())
     }
 
-    fn find(&mut self, id: &str) -> Result<&mut Container, String> {
-        self.containers.iter_mut().find(|c| c.id == id).ok_or_else(|| format!("there is no {id}"))
+    fn known(&mut self, id: &str) {
+        if !self.run.known.iter().any(|known| known == id) {
+            self.break_promise(format!("{id} was not there when the plan was made"));
+        }
+    }
+
+    /// `up --no-recreate --scale`.
+    fn scale(&mut self, options: &UpOptions) -> Result<(), CallError> {
+        let there = self.containers.len() as u32;
+        let stopped: Vec<_> = self.containers.iter().filter(|c| !running(c)).map(|c| c.id.clone()).collect();
+        let missing = options.scale.saturating_sub(there);
+        let mut made = vec![];
+        for _ in 0..missing {
+            made.push(self.create(None)?);
+        }
+        if options.create_only {
+            return Ok(());
+        }
+        if let Some(id) = stopped.first() {
+            self.break_promise(format!("Compose would start {id}, which is stopped"));
+        }
+        made.iter().try_for_each(|id| self.launch(id))
+    }
+
+    /// `up -d`, as Compose does it: what diverges is replaced, what does not is started; what is beyond the
+    /// wanted count goes, diverged ones first, then those with the highest numbers; what is missing is made.
+    fn converge(&mut self, options: &UpOptions) -> Result<(), CallError> {
+        let wanted = options.scale as usize;
+        let mut ranked = self.containers.clone();
+        let goes = |world: &Simulation, c: &Container| options.force_recreate || world.is_outdated(c);
+        ranked.sort_by_key(|c| (goes(self, c), c.number));
+        let mut to_start = vec![];
+        for (index, old) in ranked.iter().enumerate() {
+            if index < wanted && !goes(self, old) {
+                to_start.extend((!running(old)).then(|| old.id.clone()));
+                continue;
+            }
+            if index < wanted {
+                to_start.push(self.create(Some(old.number))?);
+            }
+            if running(old) {
+                self.stop_one(&old.id, true)?;
+            }
+            self.remove_one(&old.id)?;
+        }
+        for _ in ranked.len()..wanted {
+            to_start.push(self.create(None)?);
+        }
+        to_start.iter().try_for_each(|id| self.launch(id))
     }
 }
 
-fn known(id: &str, run: &Run) -> Result<(), String> {
-    match run.known.contains(id) {
-        true => Ok(()),
-        false => Err(format!("{id} was not there when the plan was made")),
+impl Engine for World<'_> {
+    fn container_ids(&self, _service: Option<&str>) -> Result<Vec<String>, CallError> {
+        let world = self.simulation();
+        world.answer()?;
+        Ok(world.containers.iter().map(|c| c.id.clone()).collect())
+    }
+
+    fn inspect(&self, ids: &[String]) -> Result<Vec<Container>, CallError> {
+        let world = self.simulation();
+        world.answer()?;
+        Ok(world.containers.iter().filter(|c| ids.contains(&c.id)).cloned().collect())
+    }
+
+    fn networks(&self, _ids: &[String]) -> Result<Vec<Network>, CallError> {
+        let world = self.simulation();
+        world.answer()?;
+        Ok(vec![bridge::network(&world.containers, world.host.as_deref())])
+    }
+
+    fn signal(&self, _id: &str, _signal: &str) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    fn processes(&self, _id: &str) -> Result<Vec<Process>, CallError> {
+        Ok(vec![])
+    }
+
+    fn image_ids(&self, references: &[String]) -> Result<BTreeMap<String, String>, CallError> {
+        Ok(references.iter().map(|reference| (reference.clone(), IMAGE.to_owned())).collect())
+    }
+
+    fn config_hashes(&self, _services: &[String]) -> Result<BTreeMap<String, String>, CallError> {
+        Ok(BTreeMap::from([("web".to_owned(), "new".to_owned())]))
+    }
+
+    fn up(&self, options: &UpOptions) -> Result<(), CallError> {
+        let mut world = self.simulation();
+        world.power()?;
+        match options.keep_existing {
+            true => world.scale(options),
+            false => world.converge(options),
+        }
+    }
+
+    fn start(&self, ids: &[String]) -> Result<(), CallError> {
+        let mut world = self.simulation();
+        if world.service.injected_files && ids.iter().any(|id| world.run.created.contains(id)) {
+            world.break_promise("only Compose can start containers with injected files".to_owned());
+        }
+        ids.iter().try_for_each(|id| world.launch(id))
+    }
+
+    fn stop(&self, ids: &[String], _timeout: Option<i64>, _longest: Duration) -> Result<(), CallError> {
+        let mut world = self.simulation();
+        ids.iter().try_for_each(|id| world.stop_one(id, false))
+    }
+
+    fn remove(&self, ids: &[String], _with_volumes: bool) -> Result<(), CallError> {
+        let mut world = self.simulation();
+        ids.iter().try_for_each(|id| world.remove_one(id))
+    }
+
+    fn set_restart(&self, ids: &[String], name: &str) -> Result<(), CallError> {
+        let mut world = self.simulation();
+        for id in ids {
+            world.change("update")?;
+            world.find(id)?.restart = policy(name);
+        }
+        Ok(())
+    }
+
+    fn log_tail(&self, _id: &str, _lines: usize) -> Vec<String> {
+        vec![]
+    }
+
+    fn exec_hook(&self, _id: &str, _hook: &Hook, _limit: Option<Duration>) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    fn run_hook(&self, _run: &HookRun) -> Result<(), CallError> {
+        self.simulation().power()
+    }
+
+    fn running_hooks(&self, _service: &str) -> Result<Vec<ContainerRef>, CallError> {
+        Ok(vec![])
+    }
+
+    fn await_hooks(&self, _ids: &[String], _signaled: bool) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    fn exec_shell(&self, _id: &str, _script: &str, _args: &[&str]) -> Result<String, CallError> {
+        Err(failed("exec", "there is no shell"))
     }
 }

@@ -7,6 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use regex_lite::Regex;
+
 use crate::{diff::diff, real, state, world::World};
 
 pub struct Entry {
@@ -83,12 +85,15 @@ impl Entry {
         self.prepare(engine.path(), line);
         let mut command = Command::new(env!("CARGO_BIN_EXE_docker-zdd"));
         command.args(&line.words).current_dir(&self.folder).stdin(Stdio::null()).env_clear();
-        command.envs(real::environment()).envs(line.env.iter().cloned());
+        command.envs(real::environment()).env("DOCKER_ZDD_HELPER", "off").envs(line.env.iter().cloned());
         command.env("PATH", engine.path()).env("FAKE_DOCKER_DIR", engine.path());
         let output = command.output().expect("docker-zdd");
         let objections = fs::read_to_string(engine.path().join("objections")).unwrap_or_default();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let printed = format!("{}{}{objections}", text(&output.stdout), text(&output.stderr));
+        // A warning comes with its time.
+        let time = Regex::new(r"(?m)^ *\d+\.\ds  ").expect("a pattern");
+        let said = text(&output.stderr);
+        let printed = format!("{}{}{objections}", text(&output.stdout), time.replace_all(&said, ""));
         let code = output.status.code().map_or("none".to_owned(), |code| code.to_string());
         let env: String = line.env.iter().map(|(key, value)| format!("{key}={value} ")).collect();
         let typed = format!("$ {env}docker zdd {}", line.words.join(" "));

@@ -1,13 +1,16 @@
 //! The example stacks under load, as `scripts/load-matrix` runs them, in a shorter form: the app that is hardest to
-//! its clients, one rollout that goes well and one that is taken back, and no request lost in either.
+//! its clients, one rollout that goes well and one that is rolled back, and no request lost in either.
 
 #[path = "../e2e/stack.rs"]
 #[allow(dead_code, reason = "shared with the other end-to-end tests")]
 mod stack;
 
+mod bare;
+mod held;
+
 use std::path::Path;
 
-use stack::{Finished, PATIENCE, Stack, docker, finish, free_port, ids, wait_until};
+use stack::{Finished, Stack, TIMEOUT, docker, finish, free_port, ids, wait_until};
 use zdd_load::{Load, Method, Running};
 
 /// What the example's own app is replaced by: one that exits at once on SIGTERM, whatever it has in hand.
@@ -76,18 +79,22 @@ impl Example {
         self.stack.command(&[&fixed, args].concat(), &env)
     }
 
-    /// GET and POST, each over kept connections and over new ones.
     fn clients(&self) -> Vec<Running> {
-        let loads = [(Method::Get, true), (Method::Get, false), (POST, true), (POST, false)].map(|kind| {
-            let (method, keep_alive) = kind;
-            let url = format!("http://127.0.0.1:{}/", self.port);
-            Load { rate: Some(50.0), method, keep_alive, ..Load::new(url) }.start()
-        });
-        for load in &loads {
-            wait_until("good answers", || load.succeeded() >= 20);
-        }
-        loads.into()
+        clients(self.port)
     }
+}
+
+/// GET and POST, each over kept connections and over new ones.
+fn clients(port: u16) -> Vec<Running> {
+    let loads = [(Method::Get, true), (Method::Get, false), (POST, true), (POST, false)].map(|kind| {
+        let (method, keep_alive) = kind;
+        let url = format!("http://127.0.0.1:{port}/");
+        Load { rate: Some(50.0), method, keep_alive, ..Load::new(url) }.start()
+    });
+    for load in &loads {
+        wait_until("good answers", || load.succeeded() >= 20);
+    }
+    loads.into()
 }
 
 const POST: Method = Method::Post { body_bytes: 1000 };
@@ -97,7 +104,7 @@ fn nobody_notices(name: &str) {
     let clients = example.clients();
     let good = example.up("2", &["app"]);
     assert_eq!(good.code, 0, "{}", good.stderr);
-    assert!(clients.iter().all(|load| load.wait_version("2", PATIENCE)), "{}", good.stderr);
+    assert!(clients.iter().all(|load| load.wait_version("2", TIMEOUT)), "{}", good.stderr);
 
     let before = example.stack.containers("app");
     let bad = fails_in_the_second_batch(&example, &before);
@@ -112,13 +119,13 @@ fn nobody_notices(name: &str) {
 fn fails_in_the_second_batch(example: &Example, before: &[stack::Seen]) -> Finished {
     let rollout = example.command("3", &["--parallelism", "1", "app"]).spawn().unwrap();
     let old = ids(before);
-    let fresh = || {
+    let added = || {
         let running = example.stack.containers("app").into_iter().filter(|c| c.state == "running");
         running.filter(|c| !old.contains(&c.id)).collect::<Vec<_>>()
     };
-    wait_until("the second batch", || fresh().len() == 2);
+    wait_until("the second batch", || added().len() == 2);
     let number = |name: &str| name.rsplit('-').next().unwrap().parse::<u32>().unwrap();
-    let newest = fresh().into_iter().max_by_key(|c| number(&c.name)).unwrap();
+    let newest = added().into_iter().max_by_key(|c| number(&c.name)).unwrap();
     docker(&["kill", &newest.id]);
     finish(rollout)
 }
@@ -179,7 +186,7 @@ fn a_router_that_changes_wants_a_new_name() {
     let renamed = example.up("2", &["app"]);
     assert_eq!(renamed.code, 0, "{}", renamed.stderr);
     assert!(!renamed.stderr.contains(said), "{}", renamed.stderr);
-    assert!(clients.iter().all(|load| load.wait_version("2", PATIENCE)), "{}", renamed.stderr);
+    assert!(clients.iter().all(|load| load.wait_version("2", TIMEOUT)), "{}", renamed.stderr);
     for report in clients.into_iter().map(Running::stop) {
         assert!(report.failed().is_empty(), "{report}\n{}", renamed.stderr);
     }

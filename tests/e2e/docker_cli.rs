@@ -131,7 +131,7 @@ fn sigterm_to_docker_during_the_drain_finishes_the_batch() {
     let held: Vec<_> = (0..4).map(|_| Echo::open(&url, Duration::from_secs(10)).unwrap()).collect();
     let (before, after) = under_load(&stack, port, || {
         let mut run = Run::begin(&stack, &[("APP_VERSION", "2")]);
-        run.wait_for("draining (HAProxy");
+        run.wait_for("draining (");
         signal("TERM", run.child.id());
         let (status, said) = run.end();
         assert_eq!(status.code(), Some(130), "{said}");

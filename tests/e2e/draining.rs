@@ -6,7 +6,7 @@ use zdd_load::{Echo, EchoEnd, Load, Method};
 
 use crate::{
     rolling::served,
-    stack::{Finished, PATIENCE, Stack, app, docker, finish, ids, wait_until},
+    stack::{Finished, Stack, TIMEOUT, app, docker, finish, ids, wait_until},
 };
 
 /// Posts with some work each, on kept-alive connections: a cut request cannot be tried again by anybody.
@@ -18,7 +18,7 @@ pub fn posts(port: u16) -> zdd_load::Running {
         ..Load::new(format!("http://127.0.0.1:{port}/"))
     };
     let running = load.start();
-    assert!(running.wait_completed(100, PATIENCE), "no answers through port {port}");
+    assert!(running.wait_completed(100, TIMEOUT), "no answers through port {port}");
     running
 }
 
@@ -31,7 +31,7 @@ fn rolls_without_loss(name: &str, on_term: &str) -> (Stack, u16) {
         load.mark(&format!("to {version}"));
         let finished = stack.zdd_ok(&["up", "app"], &[env[0], env[1], ("APP_VERSION", version)]);
         assert!(finished.stderr.contains("draining (HAProxy"), "{}", finished.stderr);
-        assert!(load.wait_version(version, PATIENCE));
+        assert!(load.wait_version(version, TIMEOUT));
     }
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");
@@ -67,7 +67,7 @@ fn a_hook_that_fails_does_not_keep_the_old_container() {
     let load = posts(port);
     let finished = stack.zdd_ok(&["up", "app"], &[("APP_VERSION", "2")]);
     assert!(finished.stderr.contains("pre_stop hook of"), "{}", finished.stderr);
-    assert!(load.wait_version("2", PATIENCE));
+    assert!(load.wait_version("2", TIMEOUT));
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");
     assert_eq!(stack.containers("app").len(), 1);
@@ -84,9 +84,9 @@ fn what_takes_long_is_finished_first() {
         let url = format!("http://127.0.0.1:{port}{path}");
         Load { workers: 40, rate: Some(5.0), method, ..Load::new(url) }.start()
     });
-    assert!(loads.iter().all(|load| load.wait_completed(5, PATIENCE)));
+    assert!(loads.iter().all(|load| load.wait_completed(5, TIMEOUT)));
     stack.zdd_ok(&["up", "app"], &[env[0], ("APP_VERSION", "2")]);
-    assert!(loads.iter().all(|load| load.wait_version("2", PATIENCE)));
+    assert!(loads.iter().all(|load| load.wait_version("2", TIMEOUT)));
     for report in loads.map(zdd_load::Running::stop) {
         assert!(report.failed().is_empty(), "{report}");
     }
@@ -97,7 +97,7 @@ fn what_takes_long_is_finished_first() {
 fn a_held_connection_lives_until_the_drain_timeout() {
     let (stack, port) = served("held", "deploy: {replicas: 2}\nstop_grace_period: 1s", &[]);
     let url = format!("http://127.0.0.1:{port}/ws");
-    let held: Vec<_> = (0..4).map(|_| Echo::open(&url, PATIENCE).unwrap()).collect();
+    let held: Vec<_> = (0..4).map(|_| Echo::open(&url, TIMEOUT).unwrap()).collect();
     let began = Instant::now();
     let finished = stack.zdd_ok(&["up", "app", "--drain-timeout", "5s"], &[("APP_VERSION", "2")]);
     let took = began.elapsed();
@@ -128,16 +128,16 @@ fn fails_in_the_second_batch(stack: &Stack) -> Finished {
     let old = ids(&stack.containers("app"));
     let env = [DRAIN_FILE, ("APP_VERSION", "2"), ("APP_BOOT_MS", "1000"), ("START_PERIOD", "30s")];
     let child = stack.command(&["up", "app"], &env).spawn().unwrap();
-    let fresh = || stack.containers("app").into_iter().filter(|c| !old.contains(&c.id)).collect::<Vec<_>>();
-    wait_until("the second batch", || fresh().iter().filter(|c| c.state == "running").count() == 2);
-    let newest = fresh().into_iter().max_by_key(|c| c.name.clone()).unwrap();
+    let added = || stack.containers("app").into_iter().filter(|c| !old.contains(&c.id)).collect::<Vec<_>>();
+    wait_until("the second batch", || added().iter().filter(|c| c.state == "running").count() == 2);
+    let newest = added().into_iter().max_by_key(|c| c.name.clone()).unwrap();
     docker(&["kill", &newest.id]);
     finish(child)
 }
 
 /// The file that makes the health check fail lies on a tmpfs: an old container that is started again has forgotten it.
 #[test]
-fn a_drain_file_is_forgotten_on_the_way_back() {
+fn a_drain_file_is_forgotten_by_a_rollback() {
     let extra = format!("{READ_ONLY}\ntmpfs: [/run/drain]\n{TOUCH}");
     let (stack, port) = served("tmpfs", &extra, &[DRAIN_FILE]);
     let before = stack.all_containers();
@@ -153,7 +153,7 @@ fn a_drain_file_is_forgotten_on_the_way_back() {
 
 /// Elsewhere the file outlives the stop, and the old container comes back unhealthy: what serves is left alone then.
 #[test]
-fn a_drain_file_that_stays_ends_the_way_back() {
+fn a_drain_file_that_stays_makes_the_rollback_fail() {
     let extra = format!(
         "deploy: {{replicas: 2}}\nx-zdd: {{parallelism: 1, drain: {{until: unhealthy, plus: 2s}}}}\n{TOUCH}"
     );
@@ -163,7 +163,7 @@ fn a_drain_file_that_stays_ends_the_way_back() {
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}\n{}", finished.stderr);
     assert_eq!(finished.code, 4, "{}", finished.stderr);
-    assert!(finished.stderr.contains("the undo failed"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("the rollback failed"), "{}", finished.stderr);
     let serving = healths(&stack).into_iter().filter(|health| health == "healthy").count();
     assert_eq!(serving, 2, "{}", finished.stderr);
 }

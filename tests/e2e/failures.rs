@@ -1,15 +1,10 @@
 //! A bad new version: exit code 3, the reason on the screen, and exactly the old containers left.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
 use zdd_load::Running;
 
 use crate::{
     rolling::served,
-    stack::{Finished, PATIENCE, Stack, docker, finish, ids, plain_app, traffic, wait_until},
+    stack::{Finished, Stack, docker, finish, ids, plain_app, traffic, wait_until},
 };
 
 struct Bad<'a> {
@@ -37,7 +32,7 @@ fn fails(bad: &Bad) -> Finished {
 
 fn no_failure(load: Running) {
     let report = load.stop();
-    assert!(report.failed().is_empty(), "{}", report.table());
+    assert!(report.failed().is_empty(), "{report}");
 }
 
 const TWO: &str = "deploy: {replicas: 2}";
@@ -48,10 +43,10 @@ fn never_healthy() {
         name: "unhealthy",
         service: TWO,
         env: &[("APP_HEALTH", "never")],
-        reason: "is unhealthy after 3 failed probes",
+        reason: "is unhealthy after 2 failed probes",
     });
     assert!(
-        finished.stderr.contains("unhealthy for ever"),
+        finished.stderr.contains("unhealthy forever"),
         "the probe's output is missing:\n{}",
         finished.stderr
     );
@@ -114,52 +109,30 @@ fn a_failed_first_start_leaves_nothing() {
     assert!(stack.all_containers().is_empty(), "{:?}", stack.all_containers());
 }
 
+/// Two batches go before it, each with its drain.
 #[test]
-fn a_later_batch_that_fails_brings_the_first_ones_back() {
+#[ignore = "takes long; scripts/test long"]
+fn the_third_of_four_batches_fails_and_the_old_four_serve_again() {
     let (stack, port) =
-        served("later", "deploy: {replicas: 3, update_config: {parallelism: 1}}\nrestart: always", &[]);
-    let before = stack.all_containers();
-    let old = ids(&before);
-    let load = traffic(port);
-    let child =
-        stack.command(&["up", "app"], &[("APP_VERSION", "2"), ("APP_BOOT_MS", "1000")]).spawn().unwrap();
-    let fresh = || stack.containers("app").into_iter().filter(|c| !old.contains(&c.id)).collect::<Vec<_>>();
-    wait_until("a second new container", || fresh().iter().filter(|c| c.state == "running").count() == 2);
-    // Refused by the gate like any other that stops working while it boots.
-    let newest = fresh().into_iter().max_by_key(|c| number(&c.name)).unwrap();
-    docker(&["pause", &newest.id]);
-    let finished = finish(child);
-    no_failure(load);
-    assert_eq!(finished.code, 3, "{}", finished.stderr);
-    assert_eq!(stack.all_containers(), before, "{}", finished.stderr);
-    for id in ids(&stack.containers("app")) {
-        assert_eq!(docker(&["inspect", "--format", "{{.HostConfig.RestartPolicy.Name}}", &id]), "always");
-    }
-}
-
-#[test]
-fn the_fourth_of_six_batches_fails_and_the_old_six_serve_again() {
-    let (stack, port) = served("six", "deploy: {replicas: 6, update_config: {parallelism: 1}}", &[]);
+        served("later", "deploy: {replicas: 4, update_config: {parallelism: 1}}\nrestart: always", &[]);
     let before = stack.all_containers();
     let old = ids(&before);
     let load = traffic(port);
     let env = [("APP_VERSION", "2"), ("APP_BOOT_MS", "1000")];
     let child = stack.command(&["up", "app"], &env).spawn().unwrap();
-    let fresh = || stack.containers("app").into_iter().filter(|c| !old.contains(&c.id)).collect::<Vec<_>>();
-    // Three batches go before it, each with its drain.
-    let fourth = || fresh().iter().filter(|c| c.state == "running").count() == 4;
-    let end = Instant::now() + 4 * PATIENCE;
-    while !fourth() {
-        assert!(Instant::now() < end, "no fourth new container: {:?}", stack.all_containers());
-        thread::sleep(Duration::from_millis(20));
-    }
-    let newest = fresh().into_iter().max_by_key(|c| number(&c.name)).unwrap();
+    let new = || stack.containers("app").into_iter().filter(|c| !old.contains(&c.id)).collect::<Vec<_>>();
+    wait_until("a third new container", || new().iter().filter(|c| c.state == "running").count() == 3);
+    // The gate fails it like any other that stops working while it boots.
+    let newest = new().into_iter().max_by_key(|c| number(&c.name)).unwrap();
     docker(&["pause", &newest.id]);
     let finished = finish(child);
     no_failure(load);
     assert_eq!(finished.code, 3, "{}", finished.stderr);
     assert!(finished.stderr.contains("paused"), "{}", finished.stderr);
     assert_eq!(stack.all_containers(), before, "{}", finished.stderr);
+    for id in ids(&stack.containers("app")) {
+        assert_eq!(docker(&["inspect", "--format", "{{.HostConfig.RestartPolicy.Name}}", &id]), "always");
+    }
 }
 
 fn number(name: &str) -> u32 {

@@ -278,9 +278,9 @@ fn the_label_of_docker_rollout_runs_in_each_old_container() {
 
     stack.zdd_ok(&["up"], &[("V", "2")]);
 
-    let mut told = notes(&stack);
-    told.sort();
+    let mut shown = notes(&stack);
+    shown.sort();
     old.sort();
-    assert_eq!(told, old.iter().map(|host| format!("v1 {host}")).collect::<Vec<_>>());
+    assert_eq!(shown, old.iter().map(|host| format!("v1 {host}")).collect::<Vec<_>>());
     assert_eq!(stack.containers("app").len(), 2);
 }

@@ -76,16 +76,16 @@ fn no_engine_no_compose_no_docker_are_one_sentence_each() {
     symlink(docker(), bin.path().join("docker")).unwrap();
 
     let finished = refused(&stack, empty.path(), home.path(), &[]);
-    assert_eq!(finished.stderr, "there is no docker on the PATH; install the Docker CLI\n");
+    assert_eq!(finished.said(), "there is no docker on the PATH; install the Docker CLI\n");
 
     let finished = refused(&stack, bin.path(), home.path(), &[]);
-    assert!(finished.stderr.starts_with("Docker Compose is not installed"), "{}", finished.stderr);
+    assert!(finished.said().starts_with("Docker Compose is not installed"), "{}", finished.stderr);
 
     let v1 = bin.path().join("docker-compose");
     fs::write(&v1, "#!/bin/sh\necho docker-compose version 1.29.2\n").unwrap();
     fs::set_permissions(&v1, fs::Permissions::from_mode(0o755)).unwrap();
     let finished = refused(&stack, bin.path(), home.path(), &[]);
-    assert!(finished.stderr.starts_with("only Compose v1"), "{}", finished.stderr);
+    assert!(finished.said().starts_with("only Compose v1"), "{}", finished.stderr);
 
     let config =
         std::env::var("DOCKER_CONFIG").unwrap_or(format!("{}/.docker", std::env::var("HOME").unwrap()));
@@ -100,11 +100,11 @@ fn a_missing_file_and_a_broken_file_are_one_sentence_each() {
     let stack = Stack::new("broken", "services: {app: {image: x, bogus: 1}}");
     let finished = stack.zdd(&["up"], &[]);
     assert_eq!(finished.code, 1);
-    assert!(finished.stderr.contains("bogus") && finished.stderr.lines().count() == 1, "{}", finished.stderr);
+    assert!(finished.stderr.contains("bogus") && finished.said().lines().count() == 1, "{}", finished.stderr);
     let finished = stack.zdd(&["-f", "nowhere.yaml", "up"], &[]);
     assert_eq!(finished.code, 1);
     assert!(
-        finished.stderr.contains("nowhere.yaml") && finished.stderr.lines().count() == 1,
+        finished.stderr.contains("nowhere.yaml") && finished.said().lines().count() == 1,
         "{}",
         finished.stderr
     );

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     rolling::{HAPROXY_CFG, served},
     stack::{
-        APP, Finished, PATIENCE, Seen, Stack, app, behind_haproxy, docker, finish, free_port, ids, traffic,
+        APP, Finished, Seen, Stack, TIMEOUT, app, behind_haproxy, docker, finish, free_port, ids, traffic,
         wait_until,
     },
 };
@@ -21,10 +21,10 @@ fn of(containers: &[Seen], old: &[Seen], state: &str) -> usize {
     containers.iter().filter(|c| c.state == state && ids(old).contains(&c.id)).count()
 }
 
-fn fresh(stack: &Stack, old: &[Seen]) -> Vec<Seen> {
-    let mut fresh = stack.containers("app");
-    fresh.retain(|c| !ids(old).contains(&c.id));
-    fresh
+fn added(stack: &Stack, old: &[Seen]) -> Vec<Seen> {
+    let mut added = stack.containers("app");
+    added.retain(|c| !ids(old).contains(&c.id));
+    added
 }
 
 /// Version 2 of two replicas under load, whose second new container is killed while it boots; what is there then, and
@@ -41,14 +41,14 @@ fn loses_the_second(name: &str, settings: &str) -> Struck {
     let old = stack.containers("app");
     let load = traffic(port);
     let child = stack.command(&["up", "app"], BOOTS).spawn().unwrap();
-    let running = || fresh(&stack, &old).into_iter().filter(|c| c.state == "running").collect::<Vec<_>>();
+    let running = || added(&stack, &old).into_iter().filter(|c| c.state == "running").collect::<Vec<_>>();
     wait_until("the second new container", || running().len() == 2);
     let second = running().into_iter().max_by_key(|c| c.name.clone()).unwrap();
     docker(&["kill", &second.id]);
     let finished = finish(child);
     let left = stack.containers("app");
     stack.zdd_ok(&["up", "app"], BOOTS);
-    assert!(load.wait_version("2", PATIENCE));
+    assert!(load.wait_version("2", TIMEOUT));
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}\n{}", finished.stderr);
     let settled = stack.containers("app");
@@ -58,6 +58,7 @@ fn loses_the_second(name: &str, settings: &str) -> Struck {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn pause_leaves_everything_as_it_is() {
     let Struck { finished, old, left, .. } =
         loses_the_second("pause", "{parallelism: 1, failure_action: pause}");
@@ -70,6 +71,7 @@ fn pause_leaves_everything_as_it_is() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn continue_keeps_an_old_one_for_the_lost_one() {
     let Struck { finished, old, left, .. } = loses_the_second("continue", "{failure_action: continue}");
     assert_eq!(finished.code, 3, "{}", finished.stderr);
@@ -80,6 +82,7 @@ fn continue_keeps_an_old_one_for_the_lost_one() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_ratio_of_failures_is_let_pass() {
     let Struck { finished, old, left, settled } = loses_the_second("ratio", "{max_failure_ratio: 0.5}");
     assert_eq!(finished.code, 0, "{}", finished.stderr);
@@ -108,18 +111,18 @@ impl Drop for Listener {
 /// old one. It is listened to meanwhile: what the engine remembers is soon full of health checks.
 fn four_events(stack: &Stack, during: impl FnOnce()) -> Vec<(f64, String, bool)> {
     let old = ids(&stack.containers("app"));
-    let told = stack.folder().join("events");
+    let shown = stack.folder().join("events");
     let now = docker(&["info", "--format", "{{.SystemTime}}"]);
     let project = format!("label=com.docker.compose.project={}", stack.project);
     let filters = [&*project, "label=com.docker.compose.service=app", "event=start", "event=die"];
     let listener = Command::new("docker")
         .args(["events", "--since", &now, "--format", "{{.TimeNano}} {{.ID}} {{.Status}}"])
         .args(filters.iter().flat_map(|filter| ["--filter", filter]))
-        .stdout(File::create(&told).unwrap())
+        .stdout(File::create(&shown).unwrap())
         .spawn();
     let _listener = Listener(listener.unwrap());
     during();
-    let text = || fs::read_to_string(&told).unwrap();
+    let text = || fs::read_to_string(&shown).unwrap();
     wait_until("four events", || text().lines().count() >= 4);
     let event = |line: &str| {
         let words: Vec<_> = line.split(' ').collect();
@@ -135,7 +138,7 @@ fn goes_in_order(name: &str, args: &[&str], order: [(&str, bool); 4]) -> Vec<f64
     let load = traffic(port);
     let up = [&["up", "app", "--parallelism", "1"], args].concat();
     let events = four_events(&stack, || drop(stack.zdd_ok(&up, BOOTS)));
-    assert!(load.wait_version("2", PATIENCE));
+    assert!(load.wait_version("2", TIMEOUT));
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");
     let seen: Vec<_> = events.iter().map(|(_, what, is_old)| (what.as_str(), *is_old)).collect();
@@ -144,6 +147,7 @@ fn goes_in_order(name: &str, args: &[&str], order: [(&str, bool); 4]) -> Vec<f64
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn between_two_batches_there_is_the_delay() {
     let order = [("start", false), ("die", true), ("start", false), ("die", true)];
     let times = goes_in_order("delay", &["--delay", "2s"], order);
@@ -177,7 +181,7 @@ fn without_dependencies_only_the_named_service_is_touched() {
 
     stack.zdd_ok(&["up", "app", "--no-deps"], &[("APP_VERSION", "2")]);
 
-    assert!(load.wait_version("2", PATIENCE));
+    assert!(load.wait_version("2", TIMEOUT));
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");
     let after = stack.all_containers();

@@ -1,4 +1,4 @@
-//! Requests of zdd's own watch the rollout: a version that passes its gate and fails its visitors is taken back.
+//! Requests of zdd's own watch the rollout: a version that passes its gate and fails its visitors is rolled back.
 
 use crate::{
     rolling::served,
@@ -22,15 +22,13 @@ fn fails_every_tenth(stack: &Stack, port: u16, flags: &[&str]) -> Finished {
 
 #[test]
 fn a_version_that_fails_every_tenth_request_is_undone() {
-    for (name, service) in [("probe", TWO), ("probe-batches", IN_BATCHES)] {
-        let (stack, port) = served(name, service, &[]);
-        let before = stack.all_containers();
-        let finished = fails_every_tenth(&stack, port, &["--probe-max-failures", "2", "--probe-rate", "50"]);
-        assert_eq!(finished.code, 3, "{}", finished.stderr);
-        assert_eq!(stack.all_containers(), before, "{}", finished.stderr);
-        let reason = "requests fail, at most 2 are allowed: status 500 at ";
-        assert!(finished.stderr.contains(reason), "{}", finished.stderr);
-    }
+    let (stack, port) = served("probe", TWO, &[]);
+    let before = stack.all_containers();
+    let finished = fails_every_tenth(&stack, port, &["--probe-max-failures", "2", "--probe-rate", "50"]);
+    assert_eq!(finished.code, 3, "{}", finished.stderr);
+    assert_eq!(stack.all_containers(), before, "{}", finished.stderr);
+    let reason = "requests fail, at most 2 are allowed: status 500 at ";
+    assert!(finished.stderr.contains(reason), "{}", finished.stderr);
 }
 
 #[test]
@@ -43,8 +41,9 @@ fn without_a_limit_failures_are_only_reported() {
     assert!(finished.stderr.contains("probe: status 500 (failure 1)"), "{}", finished.stderr);
 }
 
-/// What programs read of it is as the schema says.
+/// What programs read of it is as the schema says. In batches, too, nothing is left of a version that fails.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn every_line_of_json_is_as_the_schema_says() {
     let schema = include_str!("../../src/report/schema/progress.schema.json");
     let schema = serde_json::from_str(schema).unwrap();
@@ -53,8 +52,10 @@ fn every_line_of_json_is_as_the_schema_says() {
     let flags = ["--progress", "json", "--probe-rate", "50", "--probe-after", "1s"];
     let good = stack
         .zdd_ok(&[&["up", "app", "--probe", &address(port)], &flags[..]].concat(), &[("APP_VERSION", "3")]);
+    let before = stack.all_containers();
     let bad = fails_every_tenth(&stack, port, &["--progress", "json", "--probe-max-failures", "0"]);
     assert_eq!(bad.code, 3, "{}", bad.stderr);
+    assert_eq!(stack.all_containers(), before, "{}", bad.stderr);
     for line in good.stderr.lines().chain(bad.stderr.lines()) {
         let value = serde_json::from_str(line).unwrap();
         assert!(schema.is_valid(&value), "{line}");

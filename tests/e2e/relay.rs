@@ -55,7 +55,7 @@ impl Relay {
         }
     }
 
-    pub fn mend(&self) {
+    pub fn repair(&self) {
         self.shared.is_cut.store(false, Ordering::SeqCst);
     }
 }

@@ -12,7 +12,7 @@ const TWO: &str = "deploy: {replicas: 2}\nrestart: always";
 
 /// One of the programs that the script has written: `restart`, `fill`, `empty`.
 fn tool(name: &str) -> PathBuf {
-    PathBuf::from(env::var_os("ZDD_SECOND_ENGINE").expect("scripts/engine-restart")).join(name)
+    PathBuf::from(env::var_os("ZDD_ENGINE").expect("scripts/engine-restart")).join(name)
 }
 
 fn call(name: &str) {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::stack::{APP, Stack, app, docker, ids, plain_app};
 
-const HEALTH: &str = "healthcheck: {test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 300ms, retries: 5}";
+const HEALTH: &str = "healthcheck: {test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 1s, retries: 5}";
 
 /// What `docker compose up -d` would still do: nothing, when all it says is that containers run.
 fn left_to_do(stack: &Stack, flags: &[&str], env: &[(&str, &str)]) -> Vec<String> {
@@ -35,6 +35,7 @@ fn settles(stack: &Stack, flags: &[&str], env: &[(&str, &str)]) {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn several_files_with_extends_include_env_files_and_profiles() {
     let stack = Stack::new(
         "shapes",
@@ -158,6 +159,7 @@ impl Drop for Image {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn the_count_and_the_image_change_together() {
     let file = format!("services:\n{}", app("scale: ${N:-2}")).replace(APP, "${IMAGE}");
     let stack = Stack::new("countimage", &file);

@@ -13,7 +13,7 @@ use crate::{
     draining::drained_slots,
     faults::rig::Rig,
     rolling::served,
-    stack::{PATIENCE, Stack, docker},
+    stack::{Stack, TIMEOUT, docker},
 };
 
 /// Name, environment of the new version, exit code.
@@ -121,6 +121,7 @@ fn machine() -> String {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn rollouts_in_a_row_leave_nothing_behind() {
     let count =
         env::var("ZDD_SOAK").map_or(2 * KINDS.len(), |text| text.parse().expect("ZDD_SOAK is a number"));
@@ -133,7 +134,7 @@ fn rollouts_in_a_row_leave_nothing_behind() {
         ..Load::new(format!("http://127.0.0.1:{port}/"))
     }
     .start();
-    assert!(load.wait_completed(100, PATIENCE), "no answers through port {port}");
+    assert!(load.wait_completed(100, TIMEOUT), "no answers through port {port}");
     let rig = Rig::new();
     let rounds: Vec<_> = (0..count).map(|number| round(&stack, &rig, number)).collect();
     let report = load.stop();

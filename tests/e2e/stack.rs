@@ -19,7 +19,9 @@ pub const APP: &str = "zdd-app:test";
 pub const HAPROXY: &str = "zdd-haproxy:test";
 pub const NGINX: &str = "zdd-nginx:test";
 /// Longer than anything that goes well.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two looks, most of which are a call of docker that takes a tenth of it.
+const LOOK: Duration = Duration::from_millis(150);
 
 /// Ports of one run: outside the range that the engine gives away by itself.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
@@ -47,6 +49,16 @@ pub struct Finished {
     pub stderr: String,
 }
 
+impl Finished {
+    /// What it says after the line that it begins, or all when it does not come that far.
+    pub fn said(&self) -> &str {
+        match self.stderr.split_once('\n') {
+            Some((first, rest)) if first.ends_with("reading the project") => rest,
+            _ => &self.stderr,
+        }
+    }
+}
+
 /// A container as `docker inspect` sees it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seen {
@@ -54,6 +66,9 @@ pub struct Seen {
     pub name: String,
     pub state: String,
 }
+
+/// `off`: no helper runs.
+pub const HELPER: &str = "DOCKER_ZDD_HELPER";
 
 impl Stack {
     /// A project `zddtest-NAME-PID` in a folder of its own, with nothing running yet.
@@ -84,7 +99,10 @@ impl Stack {
     pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_docker-zdd"));
         command.args(["-p", &self.project, "--progress", "plain"]).args(args);
-        command.current_dir(&self.folder).envs(env.iter().copied());
+        command.current_dir(&self.folder);
+        // What is about handing connections over says so, so that the others show the ways without it, and take less time.
+        command.env(HELPER, std::env::var(HELPER).unwrap_or_else(|_| "off".to_owned()));
+        command.envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -208,10 +226,10 @@ pub fn ids(containers: &[Seen]) -> BTreeSet<String> {
 }
 
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !condition() {
         assert!(Instant::now() < end, "waited in vain for: {what}");
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(LOOK);
     }
 }
 
@@ -228,14 +246,15 @@ pub fn traffic(port: u16) -> Running {
     load.workers = 8;
     load.rate = Some(200.0);
     let running = load.start();
-    assert!(running.wait_completed(100, PATIENCE), "no answers through port {port}");
+    assert!(running.wait_completed(100, TIMEOUT), "no answers through port {port}");
     running
 }
 
-/// A service of the test app, with a quick healthcheck. `extra` is YAML at the service's level.
+/// A service of the test app, with a healthcheck. Each probe starts a process by way of the engine, which costs more than
+/// all else that a test does: a shorter interval makes the suite slower. `extra` is YAML at the service's level.
 pub fn app(extra: &str) -> String {
     format!(
-        "{}\n    healthcheck:\n      test: [\"CMD\", \"/zdd-app\", \"health\"]\n      interval: 300ms\n      timeout: 2s\n      retries: 3\n      start_period: \"${{START_PERIOD:-0s}}\"\n",
+        "{}\n    healthcheck:\n      test: [\"CMD\", \"/zdd-app\", \"health\"]\n      interval: 1s\n      timeout: 2s\n      retries: 2\n      start_period: \"${{START_PERIOD:-0s}}\"\n",
         plain_app(extra)
     )
 }

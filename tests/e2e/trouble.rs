@@ -9,7 +9,8 @@ use crate::{
     relay::Relay,
     rolling::served,
     stack::{
-        APP, Finished, HAPROXY, PATIENCE, Stack, app, docker, finish, free_port, ids, plain_app, wait_until,
+        APP, Finished, HAPROXY, HELPER, Stack, TIMEOUT, app, docker, finish, free_port, ids, plain_app,
+        wait_until,
     },
 };
 
@@ -37,14 +38,14 @@ fn loses_the_engine(name: &str, away: Option<Duration>) {
     relay.cut();
     if let Some(away) = away {
         sleep(away);
-        relay.mend();
+        relay.repair();
     }
     let finished = finish(child);
     assert!([0, 3, 4].contains(&finished.code), "{finished:?}");
     assert!(away.is_some() || finished.code == 4, "{finished:?}");
-    relay.mend();
+    relay.repair();
     stack.zdd_ok(&["up", "app"], &env);
-    assert!(load.wait_version("2", PATIENCE));
+    assert!(load.wait_version("2", TIMEOUT));
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}\n{}", finished.stderr);
     assert_eq!((stack.containers("app").len(), running(&stack)), (2, 2), "{}", finished.stderr);
@@ -53,6 +54,7 @@ fn loses_the_engine(name: &str, away: Option<Duration>) {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn the_engine_is_away_for_the_rest_of_the_run() {
     loses_the_engine("away", None);
 }
@@ -74,9 +76,9 @@ fn a_new_container_is_removed_by_hand() {
     docker(&["rm", "-f", &new]);
     let finished = finish(child);
     // A look may find it dying, or gone.
-    let reasons = ["was removed while it was being waited for", "exited with code 137"];
+    let reasons = ["was removed while it was being waited for", "was killed (exit code 137)"];
     assert!(reasons.iter().any(|reason| finished.stderr.contains(reason)), "{}", finished.stderr);
-    is_refused(&finished, "new version refused");
+    is_refused(&finished, "new version failed");
     assert_eq!(stack.all_containers(), before);
 }
 
@@ -163,10 +165,13 @@ fn out_of_memory() {
     let (stack, port) = served("oom", "deploy: {replicas: 2}\nmem_limit: 32m\nmemswap_limit: 32m", &[]);
     let before = stack.all_containers();
     let load = posts(port);
-    is_refused(
-        &stack.zdd(&["up", "app"], &[("APP_VERSION", "2"), ("APP_ALLOC_MB", "200")]),
-        "ran out of memory and was killed",
-    );
+    // Without a helper HAProxy may find a new one ready in the moment before it dies.
+    let env = [("APP_VERSION", "2"), ("APP_ALLOC_MB", "200"), (HELPER, "auto")];
+    let finished = stack.zdd(&["up", "app"], &env);
+    // Engine 20.10 notes it after the end of the process, and under load late enough to be missed.
+    let reasons = ["ran out of memory and was killed", "was killed (exit code 137)"];
+    assert!(reasons.iter().any(|reason| finished.stderr.contains(reason)), "{}", finished.stderr);
+    is_refused(&finished, "new version failed");
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");
     assert_eq!(stack.all_containers(), before);
@@ -174,6 +179,7 @@ fn out_of_memory() {
 
 /// Room for five: three replicas, and no three beside them. One after the other they fit.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn out_of_addresses() {
     let subnet = format!("10.213.{}.0/29", std::process::id() % 250);
     let file = format!(

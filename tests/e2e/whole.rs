@@ -2,7 +2,7 @@
 
 use crate::{
     rolling::HAPROXY_CFG,
-    stack::{APP, HAPROXY, PATIENCE, Seen, Stack, free_port, traffic},
+    stack::{APP, HAPROXY, Seen, Stack, TIMEOUT, free_port, traffic},
 };
 
 /// Ten services: web ×3 behind a proxy, api, worker, a database with a volume and a fixed port, a cache, a
@@ -10,7 +10,7 @@ use crate::{
 fn shop(port: u16, database_port: u16) -> String {
     let app = |name: &str, version: &str, more: &str| {
         format!(
-            "  {name}:\n    image: {APP}\n    stop_grace_period: 2s\n    environment: {{APP_VERSION: \"${{{version}:-1}}\"}}\n    healthcheck: {{test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 300ms, timeout: 2s, retries: 5, start_period: 20s}}\n{more}"
+            "  {name}:\n    image: {APP}\n    stop_grace_period: 2s\n    environment: {{APP_VERSION: \"${{{version}:-1}}\"}}\n    healthcheck: {{test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 1s, timeout: 2s, retries: 5, start_period: 20s}}\n{more}"
         )
     };
     let mut file = String::from("name: shop\nx-zdd: {monitor: 500ms}\nservices:\n");
@@ -66,7 +66,7 @@ fn four_of_ten_services_change_and_only_they_are_replaced() {
     let env = [("WEB", "2"), ("WORKER", "2"), ("API", "2")];
     let finished = stack.zdd_ok(&up, &env);
 
-    assert!(load.wait_version("2", PATIENCE));
+    assert!(load.wait_version("2", TIMEOUT));
     let report = load.stop();
     assert!(report.failed().is_empty(), "{report}");
     let after = stack.all_containers();
@@ -96,21 +96,19 @@ fn four_of_ten_services_change_and_only_they_are_replaced() {
     }
     assert!(line("migrate", "done in") < line("api", "started"), "{}", finished.stderr);
     assert!(line("api", "done in") < line("web", "started"), "{}", finished.stderr);
+
+    let env = [&env[..], &[("DB", "2"), ("MAIL", "2")]].concat();
+    one_that_needs_downtime_stops_everything_before_it_begins(&stack, &env);
 }
 
-#[test]
-fn a_service_that_would_need_downtime_stops_everything_before_it_begins() {
-    let stack = Stack::new("downtime", &shop(free_port(), free_port()));
-    stack.write("haproxy.cfg", &HAPROXY_CFG.replace("app-pool", "web"));
-    stack.zdd_ok(&["up"], &[]);
+fn one_that_needs_downtime_stops_everything_before_it_begins(stack: &Stack, env: &[(&str, &str)]) {
     let before = stack.all_containers();
-    let env = [("DB", "2"), ("MAIL", "2")];
-    let finished = stack.zdd(&["up"], &env);
+    let finished = stack.zdd(&["up"], env);
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     assert_eq!(stack.all_containers(), before);
     assert!(finished.stderr.contains("compose.yaml:"), "no line of the file: {}", finished.stderr);
 
-    let finished = stack.zdd_ok(&["up", "--allow-downtime"], &env);
+    let finished = stack.zdd_ok(&["up", "--allow-downtime"], env);
     assert!(finished.stderr.contains("db was down for"), "{}", finished.stderr);
     let after = stack.all_containers();
     assert_ne!(of(&after, "db"), of(&before, "db"));

@@ -81,6 +81,11 @@ impl Call {
         self.compose.is_some() && self.verb() != "version"
     }
 
+    /// Whether it is the one that reads the files for the first time, which says what is odd in them.
+    pub fn may_warn(&self) -> bool {
+        self.loads() && self.verb() == "config" && !self.words.iter().any(|word| word.starts_with('-'))
+    }
+
     pub fn reads_stdin(&self) -> bool {
         self.imports() || self.compose_values(&["--file", "-f"]).any(|file| file == "-")
     }
@@ -95,7 +100,7 @@ impl Call {
         let mut docker = self.docker.as_slice();
         if self.loads()
             && let [rest @ .., last] = docker
-            && *last == flag("-l", "error")
+            && (*last == flag("-l", "error") || (self.may_warn() && *last == flag("-l", "warn")))
         {
             docker = rest;
         }
@@ -108,17 +113,17 @@ impl Call {
                     || (name == "--project-directory" && self.reads_stdin())
                     || (name == "-p" && value.as_deref() == project)
             };
-            let told = |flag: &&Flag| !usual(flag);
-            line.extend(flags.iter().filter(told).map(typed));
+            let shown = |flag: &&Flag| !usual(flag);
+            line.extend(flags.iter().filter(shown).map(typed));
         }
-        line.extend(self.told_words(world));
+        line.extend(self.shown_words(world));
         if !self.stdin.is_empty() && !self.imports() {
             line.push(format!("<stdin {}>", &hex(&self.stdin)[..8]));
         }
         line.join(" ").trim_end().to_owned()
     }
 
-    fn told_words(&self, world: &World) -> Vec<String> {
+    fn shown_words(&self, world: &World) -> Vec<String> {
         let script = |word: &String| if word.contains('\n') { "SCRIPT".to_owned() } else { word.clone() };
         let text = self.words.iter().map(script).collect::<Vec<_>>().join(" ");
         let text = match (&self.compose, self.verb()) {

@@ -14,12 +14,20 @@ use crate::{
 /// A file on standard input stands in for the one in the folder.
 pub fn answer(world: &mut World, call: &Call) -> Answer {
     if call.stdin.is_empty() {
-        return answer_from_file(world, call);
+        let answer = answer_from_file(world, call);
+        return Answer { stderr: warnings(world, call) + &answer.stderr, ..answer };
     }
     let config = std::mem::replace(&mut world.config, call.stdin.clone());
     let answer = answer_from_file(world, call);
     world.config = config;
     answer
+}
+
+/// What every reading of the files logs, unless the level says otherwise.
+fn warnings(world: &World, call: &Call) -> String {
+    let silent = call.docker.contains(&("-l".to_owned(), Some("error".to_owned())));
+    let logged = world.warnings.iter().filter(|_| call.loads() && !silent);
+    logged.map(|text| format!("time=\"2026-11-29T15:50:14Z\" level=warning msg={text:?}\n")).collect()
 }
 
 fn answer_from_file(world: &mut World, call: &Call) -> Answer {

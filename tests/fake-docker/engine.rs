@@ -140,10 +140,10 @@ fn tagged(reference: &str) -> String {
 }
 
 /// Does something to each container: the name on standard output, or an error.
-fn each(arguments: &Arguments, mut deed: impl FnMut(&str) -> Result<(), String>) -> Answer {
+fn each(arguments: &Arguments, mut action: impl FnMut(&str) -> Result<(), String>) -> Answer {
     let mut answer = Answer::default();
     for id in &arguments.operands {
-        match deed(id) {
+        match action(id) {
             Ok(()) => answer.stdout += &format!("{id}\n"),
             Err(error) => answer.stderr += &format!("Error response from daemon: {error}\n"),
         }

@@ -25,20 +25,26 @@ impl Host {
         self.dir.join(name)
     }
 
-    /// Reads the world, lets `deed` change it, and writes it, while nobody else may.
-    pub fn change<T>(&self, deed: impl FnOnce(&mut World) -> T) -> T {
+    /// Reads the world, lets `edit` change it, and writes it, while nobody else may.
+    pub fn change<T>(&self, edit: impl FnOnce(&mut World) -> T) -> T {
         let lock = File::create(self.path("lock")).expect("the lock file");
         lock.lock().expect("the lock");
         let text = fs::read_to_string(self.path("world.json")).expect("the world");
         let mut world: World = serde_json::from_str(&text).expect("a world");
-        let result = deed(&mut world);
+        let result = edit(&mut world);
         world.count_serving();
         self.append("events", &world.news.drain(..).map(|line| line + "\n").collect::<String>());
-        let text = serde_json::to_string_pretty(&world).expect("JSON");
-        // A rename: who reads without the lock, or is killed here, sees the old world or the new one.
-        fs::write(self.path("world.next"), text).expect("the next world");
-        fs::rename(self.path("world.next"), self.path("world.json")).expect("the new world");
+        let changed = serde_json::to_string(&world).expect("JSON");
+        if changed != text {
+            self.replace(&changed);
+        }
         result
+    }
+
+    /// A rename: who reads without the lock, or is killed here, sees the old world or the new one.
+    fn replace(&self, world: &str) {
+        fs::write(self.path("world.next"), world).expect("the next world");
+        fs::rename(self.path("world.next"), self.path("world.json")).expect("the new world");
     }
 
     pub fn begin(&self, line: &str) {
@@ -81,6 +87,9 @@ impl Host {
     }
 
     fn append(&self, name: &str, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         append(&self.path(name), text);
     }
 }

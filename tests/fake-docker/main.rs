@@ -25,7 +25,7 @@ use std::{
 use answer::{Answer, UNKNOWN};
 use call::Call;
 use host::Host;
-use world::{Deed, World};
+use world::{Action, World};
 
 /// No call outlives a test that has died.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -37,15 +37,21 @@ fn main() -> ExitCode {
     if call.reads_stdin() {
         stdin().read_to_string(&mut call.stdin).expect("the compose file on standard input");
     }
-    let (line, deeds) = host.change(|world| begin(&host, world, &call));
-    if call.verb() == "events" && deeds.is_empty() {
+    let (line, actions, at_once) = host.change(|world| {
+        let (line, actions) = begin(&host, world, &call);
+        world.count_serving();
+        let waits = call.verb() == "events" || actions.iter().any(holds);
+        let answer = (!waits).then(|| answer(world, &call, &actions));
+        (line, actions, answer)
+    });
+    if call.verb() == "events" && actions.is_empty() {
         return events(&host, &call);
     }
-    wait(&host, &deeds, |deed| matches!(deed, Deed::Hang | Deed::Hold));
-    let answer = deeds.iter().find_map(instead).unwrap_or_else(|| carry_out(&host, &call, &deeds));
-    if deeds.iter().any(|deed| matches!(deed, Deed::HoldAfter)) {
+    wait(&host, &actions, holds);
+    let answer = at_once.unwrap_or_else(|| host.change(|world| answer(world, &call, &actions)));
+    if actions.iter().any(|action| matches!(action, Action::HoldAfter)) {
         host.say_done();
-        wait(&host, &deeds, |deed| matches!(deed, Deed::HoldAfter));
+        wait(&host, &actions, |action| matches!(action, Action::HoldAfter));
     }
     if answer.code == UNKNOWN {
         host.object(&line, &format!("the fake docker does not know this ({})", answer.stderr.trim()));
@@ -57,11 +63,11 @@ fn main() -> ExitCode {
 }
 
 /// Writes the call down, and finds what the test wants to happen at it.
-fn begin(host: &Host, world: &mut World, call: &Call) -> (String, Vec<Deed>) {
+fn begin(host: &Host, world: &mut World, call: &Call) -> (String, Vec<Action>) {
     let line = call.line(world);
     host.begin(&line);
     strict::objections(world, call).iter().for_each(|objection| host.object(&line, objection));
-    let mut deeds = Vec::new();
+    let mut actions = Vec::new();
     let fits = |call: &str| match call.strip_suffix('$') {
         Some(end) => line.ends_with(end),
         None => line.contains(call),
@@ -69,53 +75,60 @@ fn begin(host: &Host, world: &mut World, call: &Call) -> (String, Vec<Deed>) {
     for rule in world.rules.iter_mut().filter(|rule| fits(&rule.call)) {
         rule.seen += 1;
         if rule.nth == 0 || rule.nth == rule.seen {
-            deeds.push(rule.deed.clone());
+            actions.push(rule.action.clone());
         }
     }
-    for deed in &deeds {
-        match deed {
-            Deed::Becomes(name, reading) => world.become_reading(name, reading),
-            Deed::Vanishes(name) => world.vanish(name),
-            Deed::Edited(service) => {
+    for action in &actions {
+        match action {
+            Action::Becomes(name, reading) => world.become_reading(name, reading),
+            Action::Vanishes(name) => world.vanish(name),
+            Action::Edited(service) => {
                 world
                     .hashes
                     .insert(service.clone(), world::hex(&format!("another configuration of {service}")));
             }
-            Deed::Rebuilt(image) => {
+            Action::Rebuilt(image) => {
                 world
                     .images
                     .insert(image.clone(), format!("sha256:{}", world::hex(&format!("another {image}"))));
             }
-            Deed::EngineDies => world.engine_is_dead = true,
+            Action::EngineDies => world.engine_is_dead = true,
             _ => {}
         }
     }
-    (line, deeds)
+    (line, actions)
 }
 
-fn wait(host: &Host, deeds: &[Deed], holds: impl Fn(&Deed) -> bool) {
+fn wait(host: &Host, actions: &[Action], holds: impl Fn(&Action) -> bool) {
     let began = Instant::now();
-    let over = |deed: &Deed| !holds(deed) || (host.is_released() && !matches!(deed, Deed::Hang));
-    while !deeds.iter().all(over) && began.elapsed() < LONGEST && host.exists() {
+    let over = |action: &Action| !holds(action) || (host.is_released() && !matches!(action, Action::Hang));
+    while !actions.iter().all(over) && began.elapsed() < LONGEST && host.exists() {
         sleep(TICK);
     }
 }
 
-fn instead(deed: &Deed) -> Option<Answer> {
-    match deed {
-        Deed::Fail(code, text) => Some(Answer::failed(*code, text)),
-        Deed::Print(text) => Some(Answer::text(text)),
+fn holds(action: &Action) -> bool {
+    matches!(action, Action::Hang | Action::Hold)
+}
+
+fn instead(action: &Action) -> Option<Answer> {
+    match action {
+        Action::Fail(code, text) => Some(Answer::failed(*code, text)),
+        Action::Print(text) => Some(Answer::text(text)),
         _ => None,
     }
 }
 
-fn carry_out(host: &Host, call: &Call, deeds: &[Deed]) -> Answer {
-    let answer = host.change(|world| match call.compose {
+fn answer(world: &mut World, call: &Call, actions: &[Action]) -> Answer {
+    if let Some(answer) = actions.iter().find_map(instead) {
+        return answer;
+    }
+    let answer = match call.compose {
         Some(_) => compose::answer(world, call),
         None => engine::answer(world, call),
-    });
-    let failure = deeds.iter().find_map(|deed| match deed {
-        Deed::FailAfter(code, text) => Some(Answer::failed(*code, text)),
+    };
+    let failure = actions.iter().find_map(|action| match action {
+        Action::FailAfter(code, text) => Some(Answer::failed(*code, text)),
         _ => None,
     });
     failure.unwrap_or(answer)

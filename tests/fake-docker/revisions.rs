@@ -8,13 +8,18 @@ use crate::{
 
 /// `docker volume ls` with one filter by label, printing one label.
 pub fn volumes(world: &World, arguments: &Arguments) -> Answer {
-    let filter = arguments.one("--filter").and_then(|text| text.strip_prefix("label=")?.split_once('='));
+    let filter = arguments.one("--filter").and_then(|text| text.strip_prefix("label="));
     let format = arguments.one("--format").unwrap_or_default();
     let label = format.strip_prefix("{{.Label \"").and_then(|rest| rest.strip_suffix("\"}}"));
-    let (Some((key, value)), Some(label)) = (filter, label) else {
+    let (Some(filter), Some(label)) = (filter, label) else {
         return Answer::unknown("a label to filter by and a label to print");
     };
-    let found = world.volumes.values().filter(|labels| labels.get(key).is_some_and(|found| found == value));
+    let (key, value) =
+        filter.split_once('=').map_or((filter, None), |(key, value)| (key, Some(value.to_owned())));
+    let has = |labels: &&std::collections::BTreeMap<String, String>| {
+        labels.get(key).is_some_and(|found| value.as_ref().is_none_or(|value| found == value))
+    };
+    let found = world.volumes.values().filter(has);
     let line = |labels: &std::collections::BTreeMap<String, String>| {
         labels.get(label).cloned().unwrap_or_default() + "\n"
     };
@@ -91,7 +96,7 @@ pub fn import(world: &mut World, arguments: &Arguments, stdin: &str) -> Answer {
     };
     let id = format!("sha256:{}", hex(&format!("{reference} {stdin}")));
     world.images.insert(reference, id.clone());
-    world.imported.insert(id.clone(), stdin.to_owned());
+    world.imported.insert(id.clone(), stdin.trim_end_matches('\0').to_owned());
     Answer::text(format!("{id}\n"))
 }
 
@@ -127,9 +132,15 @@ pub fn copy(world: &World, arguments: &Arguments) -> Answer {
     let id = source.split(':').next().unwrap_or_default();
     let archive = world.holders.get(id).and_then(|(image, _)| world.imported.get(image));
     match archive {
-        Some(archive) => Answer::text(archive.clone()),
+        Some(archive) => Answer::text(padded(archive)),
         None => Answer::failed(1, &format!("Error: No such container:path: {source}")),
     }
+}
+
+/// The end of a tar archive: its last block is full, and two empty ones follow.
+fn padded(archive: &str) -> String {
+    let length = archive.len().next_multiple_of(512) + 1024;
+    archive.to_owned() + &"\0".repeat(length - archive.len())
 }
 
 pub fn remove_holder(world: &mut World, arguments: &Arguments) -> Answer {

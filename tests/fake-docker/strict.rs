@@ -37,10 +37,8 @@ pub fn objections(world: &World, call: &Call) -> Vec<String> {
 
 fn compose(world: &World, call: &Call, must: &mut impl FnMut(bool, &str)) {
     let has = |word: &str| call.words.iter().any(|w| w == word);
-    must(
-        call.docker.ends_with(&[("-l".to_owned(), Some("error".to_owned()))]),
-        "Compose's warnings must be off",
-    );
+    let logs = |level: &str| call.docker.ends_with(&[("-l".to_owned(), Some(level.to_owned()))]);
+    must(logs("error") || (call.may_warn() && logs("warn")), "Compose's warnings must be off");
     must(
         env::var("COMPOSE_REMOVE_ORPHANS").is_ok_and(|v| v == "false"),
         "COMPOSE_REMOVE_ORPHANS must be false",

@@ -9,6 +9,8 @@ pub struct World {
     /// What `docker compose config` prints.
     pub config: String,
     pub names_of_services: Vec<String>,
+    /// What Compose warns of whenever it reads the files.
+    pub warnings: Vec<String>,
     pub compose_version: String,
     /// A real `docker` (or Compose plugin): it says in place of the fake what the files mean.
     pub real_docker: Option<String>,
@@ -126,11 +128,11 @@ pub struct Rule {
     /// The how many-th such call; 0 is every one.
     pub nth: u32,
     pub seen: u32,
-    pub deed: Deed,
+    pub action: Action,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub enum Deed {
+pub enum Action {
     /// The call fails, and nothing is done.
     Fail(i32, String),
     /// The call is carried out and fails.

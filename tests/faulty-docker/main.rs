@@ -17,10 +17,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    process::{Pid, Signal, getppid, kill_process},
-};
+use rustix::process::{Pid, Signal, getppid, kill_process};
 
 /// Longer than any test: whoever hangs is killed.
 const FOR_EVER: Duration = Duration::from_secs(600);
@@ -40,7 +37,7 @@ fn path(name: &str) -> PathBuf {
 /// list is locked meanwhile.
 fn due_fault() -> Option<String> {
     let lock = File::create(path("lock")).expect("the lock");
-    flock(&lock, FlockOperation::LockExclusive).expect("the lock");
+    lock.lock().expect("the lock");
     let line = line::of(env::args().skip(1));
     let before = fs::read_to_string(path("calls")).unwrap_or_default();
     let nth = 1 + before.lines().filter(|known| *known == line).count();

@@ -6,21 +6,22 @@
 
 use std::{collections::BTreeMap, ffi::OsString, os::unix::ffi::OsStringExt, time::Duration};
 
-use serde_yaml::Value;
+use serde_json::Value;
 use zdd::{
+    advice::{self, Facts, Place, Scene},
     cli,
-    docker::{Preview, Version, read_image, read_plugins, read_version},
-    doctor::{Facts, Image, Project, findings},
-    duration, haproxy,
-    health::Gate,
-    history::{self, Document, Revision, archive, diff, table},
-    lock::{Owner, Process},
-    mask::mask,
-    model::{Layer, Model, Notify, Overrides, ProbeLayer, Settings, Source, compose},
-    observed::{Container, parse_inspect},
-    place::Files,
-    plan::{Observed, Request, Verbose, plan},
+    engine::{
+        Container, Image, Preview, Version, archive, container::parse_inspect, read_image, read_plugins,
+        read_server,
+    },
+    keep::{self, Owner, Process, Revision, diff},
+    plan::{Request, Verbose},
+    platform::compose::{Observed, judge::Gate, plan},
     plugin,
+    project::{BadSetting, Document, Notify, Overrides, ProbeLayer, Project, Settings, Source},
+    proxy::api as haproxy,
+    report::history as table,
+    text::{duration, mask::mask, place::Files},
 };
 
 /// Reads its input in every way that it stands for.
@@ -84,36 +85,38 @@ fn complete(data: &[u8]) {
 }
 
 /// The same hash for every service, as the text of the hashes is another matter.
-fn model(yaml: &str) -> Option<Model> {
-    let names = Model::service_names(yaml).ok()?;
-    let hashes: BTreeMap<_, _> = names.into_iter().map(|name| (name, "new".to_owned())).collect();
-    Model::from_config(yaml, &hashes, &Overrides::default()).ok()
+fn project(yaml: &str) -> Option<Project> {
+    let mut project = Project::read(Document::parse(yaml).ok()?, &Overrides::default()).ok()?;
+    let hashes: BTreeMap<_, _> =
+        project.services.keys().map(|name| (name.clone(), "new".to_owned())).collect();
+    project.set_hashes(&hashes).ok()?;
+    Some(project)
 }
 
 fn config(data: &[u8]) {
-    let Some(model) = model(&text(data)) else { return };
-    model.scale();
-    model.dependency_order();
-    show(&model, vec![]);
+    let Some(project) = project(&text(data)) else { return };
+    project.dependency_order();
+    show(&project, vec![]);
 }
 
 /// A compose file, and the containers that are there.
 fn planned(data: &[u8]) {
     let (yaml, json) = halves(data);
-    let Some(model) = model(&yaml) else { return };
+    let Some(project) = project(&yaml) else { return };
     let Ok(containers) = parse_inspect(&json) else { return };
-    show(&model, containers);
+    show(&project, containers);
 }
 
-fn show(model: &Model, containers: Vec<Container>) {
-    let images = model.services.values().map(|service| (service.name.clone(), "sha256:new".to_owned()));
+fn show(project: &Project, containers: Vec<Container>) {
+    let images = project.services.values().map(|service| (service.name.clone(), "sha256:new".to_owned()));
     let observed = Observed { containers, images: images.collect(), ..Observed::default() };
     // A thousand replicas in batches of one are as many steps, which is slow and no fault.
-    if model.services.values().any(|service| service.replicas > 1000) {
+    if project.services.values().any(|service| service.replicas > 1000) {
         return;
     }
     for force in [false, true] {
-        let plan = plan(model, &observed, &Request { force, ..Request::default() });
+        let mut plan = plan(project, &observed, &Request { force, ..Request::default() });
+        advice::annotate(&mut plan, project, &observed.containers);
         let _ = (plan.to_string(), Verbose(&plan).to_string(), plan.overview(), plan.refused());
         serde_json::to_string(&plan).expect("a plan is JSON");
     }
@@ -123,8 +126,8 @@ fn inspect(data: &[u8]) {
     let Ok(containers) = parse_inspect(&text(data)) else { return };
     for container in &containers {
         let _ = (container.serves(), container.restart.flag(), container.reference());
-        for one_shot in [false, true] {
-            let gate = Gate { monitor: Duration::from_secs(10), wait_timeout: None, one_shot };
+        for job in [false, true] {
+            let gate = Gate { monitor: Duration::from_secs(10), wait_timeout: None, job, may_end: job };
             duration::show(gate.deadline_for(container));
             for elapsed in [Duration::ZERO, Duration::from_secs(3600), Duration::MAX] {
                 let _ = format!("{:?}", gate.judge(container, 1, elapsed));
@@ -137,25 +140,28 @@ fn inspect(data: &[u8]) {
 fn x_zdd(data: &[u8]) {
     let Ok(value) = serde_yaml::from_slice::<Value>(data) else { return };
     let path = ["services", "web", "x-zdd"];
-    let (own, top) = (Layer::from_x_zdd(&value, &path), Layer::from_x_zdd(&value, &path[2..]));
-    for layer in [own, top, Layer::from_update_config(&value, &path)] {
-        match layer {
-            Ok(layer) => drop(Settings::resolve(&[(Source::Service, layer)]).explained()),
+    let take = |take: &dyn Fn(&mut Settings) -> Result<(), BadSetting>| {
+        let mut settings = Settings::default();
+        match take(&mut settings) {
+            Ok(()) => drop(settings.explained()),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
-    }
+    };
+    take(&|settings| settings.take_x_zdd(Source::Service, &value, &path));
+    take(&|settings| settings.take_x_zdd(Source::TopLevel, &value, &path[2..]));
+    take(&|settings| settings.take_update_config(&value, &path));
     if let Some(value) = value.get("probe") {
         probe(value);
     }
     if let Some(value) = value.get("notify")
-        && let Ok(Some(Notify(words))) = Notify::from_yaml(value, &["x-zdd", "notify"])
+        && let Ok(Some(Notify(words))) = Notify::read(value, &["x-zdd", "notify"])
     {
         assert!(!words[0].is_empty());
     }
 }
 
 fn probe(value: &Value) {
-    match ProbeLayer::from_yaml(value, &["x-zdd", "probe"]) {
+    match ProbeLayer::read(value, &["x-zdd", "probe"]) {
         Ok(layer) => {
             let Some(probe) = layer.over(&ProbeLayer::default()) else { return };
             let shown = format!("{} {} {:?}", probe.url, probe.expect, probe.expect.holds(200));
@@ -213,16 +219,16 @@ fn revisions(data: &[u8]) {
         );
         let _ = (table::about(revision), revision.is_deployed(&containers, &[]));
         for asked in [&[][..], &["web".to_owned()]] {
-            let target = history::target(&revisions, Some(revision.number), &containers, asked);
+            let target = keep::target(&revisions, Some(revision.number), &containers, asked);
             assert!(target.is_err() || target.is_ok_and(Revision::is_good));
         }
     }
-    let _ = history::target(&revisions, None, &containers, &[]);
+    let _ = keep::target(&revisions, None, &containers, &[]);
     let of_web: Vec<_> = containers.iter().filter(|container| container.service == "web").collect();
-    history::of_service(&revisions, "web", &of_web);
-    let forgotten = history::forgotten(&revisions);
-    assert!(history::latest_good(&revisions).is_none_or(|good| !forgotten.contains(&good.number)));
-    let pruned = history::pruned(&revisions, &BTreeMap::new());
+    keep::of_service(&revisions, "web", &of_web);
+    let forgotten = keep::forgotten(&revisions);
+    assert!(keep::latest_good(&revisions).is_none_or(|good| !forgotten.contains(&good.number)));
+    let pruned = keep::pruned(&revisions, &BTreeMap::new());
     table::table(&revisions, &pruned, 1_700_000_000);
 }
 
@@ -255,7 +261,8 @@ fn document(data: &[u8]) {
 fn packed(data: &[u8]) {
     let _ = archive::unpack(data);
     let text = text(data);
-    let again = archive::pack("compose.json", &text).and_then(|packed| archive::unpack(&packed));
+    let again =
+        archive::pack("compose.json", text.as_bytes(), 0o600).and_then(|packed| archive::unpack(&packed));
     assert_eq!(again.ok(), Some(text));
 }
 
@@ -263,21 +270,23 @@ fn packed(data: &[u8]) {
 fn facts(data: &[u8]) {
     let (yaml, answer) = halves(data);
     let image = read_image(&answer).ok().flatten().unwrap_or_default();
-    let known = |model: &Model| model.services.values().map(|s| (s.image.clone(), image.clone())).collect();
-    let model = model(&yaml);
-    let images: BTreeMap<String, Image> = model.as_ref().map(known).unwrap_or_default();
+    let known = |project: &Project| -> BTreeMap<String, Image> {
+        project.services.values().map(|s| (s.image.reference.clone(), image.clone())).collect()
+    };
+    let project = project(&yaml);
+    let images = project.as_ref().map(known).unwrap_or_default();
     let facts = Facts {
         own_version: "v0.1.0".to_owned(),
         own_path: Some("/p/docker-zdd".to_owned()),
-        engine: read_version(&answer).ok_or("nothing answers".to_owned()),
+        engine: read_server(&answer).map(|server| server.version).ok_or("nothing answers".to_owned()),
         compose: Ok(Version(5, 6, 1)),
         plugin: read_plugins(&answer, "zdd").ok(),
         images,
         file: vec![],
+        prospects: Default::default(),
     };
-    let file: Option<compose::File> = serde_yaml::from_str(&yaml).ok();
-    let project = model.as_ref().zip(file.as_ref()).map(|(model, file)| Project { model, file });
-    for finding in findings(project.as_ref(), &facts) {
+    let scene = Scene { project: project.as_ref(), facts: Some(&facts), ..Scene::default() };
+    for finding in advice::findings(&scene, Place::Doctor) {
         assert!(!finding.problem.is_empty() && !finding.remedy.is_empty(), "{finding:?}");
     }
 }

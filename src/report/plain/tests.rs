@@ -1,15 +1,16 @@
 //! Whole runs, compared as whole texts.
 
-use std::sync::Arc;
-use std::thread;
+use std::{sync::Arc, thread};
 
-use super::super::fixture::{self, Broken, Page, Run, look, ms, new, play, waiting};
+use super::super::{
+    Stream,
+    fixture::{self, Broken, Run, look, ms, new, play, waiting, written},
+};
 use super::*;
+use crate::event::Sink;
 
 fn shown(run: &Run, look: Look) -> String {
-    let page = Page::default();
-    play(&Plain::new(page.clone(), look), run);
-    page.text()
+    written(text, look, run)
 }
 
 #[test]
@@ -23,7 +24,7 @@ fn a_roll_in_batches() {
 }
 
 #[test]
-fn a_failed_batch_is_undone() {
+fn a_failed_batch_is_rolled_back() {
     assert_eq!(shown(&fixture::failed(), look(60)), FAILED);
 }
 
@@ -43,7 +44,7 @@ fn never_coloured_even_when_the_look_asks_for_it() {
 }
 
 #[test]
-fn health_is_told_when_it_changes_and_only_then() {
+fn health_is_said_when_it_changes_and_only_then() {
     let run = vec![
         (100, new("app-2", waiting("starting", None, 40_000))),
         (200, new("app-2", waiting("starting", None, 40_000))),
@@ -53,15 +54,15 @@ fn health_is_told_when_it_changes_and_only_then() {
         (600, new("app-2", waiting("healthy", None, 40_000))),
         (700, new("app-2", Phase::Ready)),
     ];
-    let text = "  0.1s  app  waiting until healthy, at most 40s\n  0.3s  app  app-2 starting: refused\n  \
+    let expected = "  0.1s  app  waiting until healthy, at most 40s\n  0.3s  app  app-2 starting: refused\n  \
         0.5s  app  app-2 unhealthy\n  0.7s  app  app-2 healthy\n";
-    assert_eq!(shown(&run, look(60)), text);
+    assert_eq!(shown(&run, look(60)), expected);
 }
 
 #[test]
 fn lines_of_threads_do_not_mix() {
-    let page = Page::default();
-    let sink = Arc::new(Plain::new(page.clone(), look(60)));
+    let page = fixture::Page::default();
+    let sink = Arc::new(Stream::new(text, look(60), page.clone()));
     let threads = ["app-1", "web-1"].map(|name| {
         let sink = Arc::clone(&sink);
         thread::spawn(move || (0..200).for_each(|_| sink.on(ms(100), &new(name, Phase::Started))))
@@ -74,7 +75,7 @@ fn lines_of_threads_do_not_mix() {
 
 #[test]
 fn a_reader_that_went_away_does_not_matter() {
-    play(&Plain::new(Broken, look(60)), &fixture::failed());
+    play(&Stream::new(text, look(60), Broken), &fixture::failed());
 }
 
 const HAPPY: &str = r"  0.0s  building app
@@ -100,7 +101,7 @@ const HAPPY: &str = r"  0.0s  building app
   8.7s  app  app-1 stopped (exit code 137, killed)
   8.8s  app  app-1 removed
   8.8s  app  app-2 removed
-  8.9s  app  done in 5.7s, serving app-3, app-4
+  8.9s  app  done in 5.7s, serving app-3 and app-4
 
 app      3.2s                                          9.0s
   app-1  █████████████████████████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▓▓▓▓▓··
@@ -130,7 +131,7 @@ const BATCHES: &str = r"  0.0s  app  roll to 2 replicas, in 2 batches
   3.9s  app  app-10 stopped (exit code 0)
   4.0s  app  app-9 removed
   4.0s  app  app-10 removed
-  4.1s  app  done in 4.1s, serving app-11, app-12
+  4.1s  app  done in 4.1s, serving app-11 and app-12
 
 app       0.0s                                         4.1s
   app-9   █████████████████▓▓▓▓▓▓··························
@@ -154,8 +155,7 @@ const FAILED: &str = r"  0.0s  app  roll: image changed
   2.8s  app  app-4 started
   2.9s  app  waiting until healthy, at most 40s
   4.0s  app  app-4 starting: curl: (22) error: 503
-  5.8s  app  app-4 is unhealthy after 3 failed probes
-  5.9s  app  new version refused: app-4 is unhealthy after 3 failed probes
+  5.9s  app  new version failed: app-4 is unhealthy after 3 failed probes
   5.9s  app    last probe: curl: (22) error: 503
   5.9s  app                no database
   5.9s  app    app-4  | listening on :8080
@@ -168,7 +168,7 @@ const FAILED: &str = r"  0.0s  app  roll: image changed
   7.5s  app  app-3 stopped (exit code 0)
   7.6s  app  app-3 removed
   7.6s  app  app-4 removed
-  7.7s  app  rolled back in 7.7s, serving app-1, app-2
+  7.7s  app  rolled back in 7.7s, serving app-1 and app-2
 
 app      0.0s                                          7.7s
   app-1  ████████████▓▓▓·························░░░░░░░███
@@ -176,7 +176,8 @@ app      0.0s                                          7.7s
   app-3  ··░░░░░░░░░░░█████████████████████████████████▓▓▓·
   app-4  ··················░░░░░░░░░░░░░░░░░░░!!▓▓·········
          ░ starting  █ serving  ▓ stopping  ! failed
-start 0.8s, health 4.5s, stop 0.9s, undo 1.8s, total 7.7s
+start 0.8s, health 4.5s, stop 0.9s, rollback 1.8s,
+total 7.7s
 
 The new app failed; app-1 and app-2 serve as before.
 hint: docker compose logs app
@@ -187,12 +188,12 @@ const INTERRUPTED: &str = r"  0.0s  app     roll: image changed
   0.0s  app     roll to 1 replica
   0.3s  app     app-2 started
   0.3s  app     waiting until healthy, at most 40s
-  2.0s  interrupted: ending safely, a second one leaves at once
+  2.0s  interrupted: ending safely; a second one quits at once
   2.1s  app     app-2 stopping (grace 10s)
   2.3s  app     app-2 stopped (exit code 0)
   2.3s  app     app-2 removed
   2.4s  app     interrupted in 2.4s, serving app-1
-  2.4s  worker  not begun, serving worker-1
+  2.4s  worker  not started, serving worker-1
 
 app      0.0s                                          2.4s
   app-1  ██████████████████████████████████████████████████
@@ -204,7 +205,7 @@ Interrupted; app-1 serves as before.
 hint: docker zdd up
 ";
 
-const INTERLEAVED: &str = r"  0.0s  pulling app, worker
+const INTERLEAVED: &str = r"  0.0s  pulling app and worker
   0.9s  images ready in 0.9s
   0.9s  warning: compose file has no name
   1.0s  app     roll: image changed
@@ -230,8 +231,7 @@ app         1.0s                                      11.5s
 worker      1.0s                                      11.5s
   worker-1  ·░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
             ░ starting  █ serving  ▓ stopping
-pull 0.9s, start 0.5s, health 10.0s, stop 0.4s,
-total 11.5s
+pull 0.9s, start 0.5s, health 10.0s, stop 0.4s, total 11.5s
 
 Rolled app and created worker.
 ";

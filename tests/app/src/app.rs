@@ -22,7 +22,7 @@ pub struct App {
     /// True once it finishes; every connection watches this.
     pub finishing: watch::Sender<bool>,
     listening_since: OnceLock<Instant>,
-    told_to_drain: AtomicBool,
+    asked_to_drain: AtomicBool,
     root_requests: AtomicU64,
 }
 
@@ -35,7 +35,7 @@ impl App {
             connections: Gauge::new(),
             finishing: watch::Sender::new(false),
             listening_since: OnceLock::new(),
-            told_to_drain: AtomicBool::new(false),
+            asked_to_drain: AtomicBool::new(false),
             root_requests: AtomicU64::new(0),
         }
     }
@@ -45,14 +45,14 @@ impl App {
         self.listening_since.get_or_init(Instant::now);
     }
 
-    /// Drains for ever, as SIGUSR1 asks.
+    /// Drains forever, as SIGUSR1 asks.
     pub fn drain(&self) {
-        self.told_to_drain.store(true, Ordering::Relaxed);
+        self.asked_to_drain.store(true, Ordering::Relaxed);
     }
 
     /// Why it drains, if it does.
     pub fn draining(&self) -> Option<String> {
-        if self.told_to_drain.load(Ordering::Relaxed) {
+        if self.asked_to_drain.load(Ordering::Relaxed) {
             return Some("draining by SIGUSR1".into());
         }
         let file = self.config.drain_file.as_ref()?;

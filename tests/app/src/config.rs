@@ -50,7 +50,7 @@ impl Health {
     /// The complaint of a server that has listened for `age`, if it has one.
     pub fn complaint(self, age: Duration) -> Option<String> {
         match self {
-            Health::Never => Some("unhealthy for ever".into()),
+            Health::Never => Some("unhealthy forever".into()),
             Health::After(start) if age < start => Some(format!("unhealthy until {start:?}")),
             Health::Until(end) if age >= end => Some(format!("unhealthy since {end:?}")),
             _ => None,

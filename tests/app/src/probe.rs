@@ -14,11 +14,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks the server on `port` of this machine; prints what it says. Success is a 200 within a second.
 pub async fn health(port: u16) -> ExitCode {
-    let answer = timeout(PATIENCE, ask(port)).await;
+    let answer = timeout(TIMEOUT, ask(port)).await;
     match answer.unwrap_or_else(|_| Err("no answer within 1 s".into())) {
         Ok((StatusCode::OK, body)) => {
             print!("{body}");

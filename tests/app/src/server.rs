@@ -40,7 +40,7 @@ pub async fn serve(config: Config) -> ExitCode {
 }
 
 async fn run(app: &Arc<App>, start: Instant) -> io::Result<()> {
-    let stop = told_to_stop(app.config.on_term)?;
+    let stop = asked_to_stop(app.config.on_term)?;
     drain_on_signal(app.clone())?;
     let name = tokio::select! {
         // In this order, because an exit after 0 ms comes before anything else.
@@ -55,7 +55,7 @@ async fn run(app: &Arc<App>, start: Instant) -> io::Result<()> {
 
 /// Waits for the signal that makes it finish, and names it. The handlers are in place when this returns the
 /// future, not when that is first polled.
-fn told_to_stop(on_term: OnTerm) -> io::Result<impl Future<Output = &'static str>> {
+fn asked_to_stop(on_term: OnTerm) -> io::Result<impl Future<Output = &'static str>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     Ok(async move {

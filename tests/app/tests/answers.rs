@@ -9,7 +9,7 @@ use common::{Served, tool};
 use rustix::process::Signal;
 
 /// A path in a directory that does not exist yet.
-fn fresh(name: &str) -> PathBuf {
+fn unused(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&directory);
     directory.join("deep/file")
@@ -100,7 +100,7 @@ async fn health_follows_its_mode() {
 
 #[tokio::test]
 async fn the_drain_file_drains_while_it_exists() {
-    let file = fresh("drain-file");
+    let file = unused("drain-file");
     let env = [("APP_DRAIN_FILE", file.to_str().unwrap())];
     let served = Served::start(&env).await;
     assert_eq!(served.get("/health").await.status, 200);
@@ -137,7 +137,7 @@ async fn the_probe_tells_what_health_says() {
     let bad = Served::start(&[("APP_HEALTH", "never")]).await;
     let port = bad.port_text();
     let (code, text) = tool(&[("APP_PORT", &port)], &["health"]).await;
-    assert_eq!((code, text.as_str()), (1, "unhealthy for ever\n"));
+    assert_eq!((code, text.as_str()), (1, "unhealthy forever\n"));
     bad.signal(Signal::KILL);
     bad.exit_code().await;
     let (code, text) = tool(&[("APP_PORT", &port)], &["health"]).await;

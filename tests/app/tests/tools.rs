@@ -27,7 +27,7 @@ async fn notes_are_appended() {
 }
 
 #[tokio::test]
-async fn exit_and_sleep_do_as_told() {
+async fn exit_and_sleep_do_as_asked() {
     assert_eq!(tool(&[], &["exit", "7"]).await.0, 7);
     let begun = Instant::now();
     assert_eq!(tool(&[], &["sleep", "100"]).await.0, 0);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     draining::{drained_slots, posts},
     rolling::served,
-    stack::{PATIENCE, Seen, Stack, docker},
+    stack::{Seen, Stack, TIMEOUT, docker},
 };
 
 /// A disturbed run that takes longer is stuck.
@@ -82,7 +82,7 @@ pub struct Arena {
 
 impl Arena {
     pub fn new(shape: Shape) -> Arena {
-        let (stack, port) = fresh(shape, 1);
+        let (stack, port) = new_stack(shape, 1);
         let past = Past::of(&stack);
         Arena { shape, stack, port, past, rig: Rig::new(), version: 1 }
     }
@@ -142,7 +142,7 @@ impl Arena {
             cell.tidied_late = true;
         }
         cell.leftovers.extend(self.past.wrongs(&self.stack));
-        if !load.wait_version(&self.version.to_string(), PATIENCE) {
+        if !load.wait_version(&self.version.to_string(), TIMEOUT) {
             cell.leftovers.push("the new version does not answer".to_owned());
         }
         let report = load.stop();
@@ -153,7 +153,7 @@ impl Arena {
             cell.losses.push(format!("disturbed run:\n{disturbed}plain run:\n{said}"));
         }
         if !cell.leftovers.is_empty() {
-            (self.stack, self.port) = fresh(self.shape, self.version);
+            (self.stack, self.port) = new_stack(self.shape, self.version);
             self.past = Past::of(&self.stack);
         }
         cell
@@ -191,9 +191,9 @@ impl Arena {
                 "said that the old ones serve"
             }
             Some(0 | 1 | 3 | 130) | None => return vec![],
-            // A fault on the way back is what this code is for.
+            // A fault in the rollback is what this code is for.
             Some(4) if self.shape.code == 3 => return vec![],
-            Some(4) => "the way back failed",
+            Some(4) => "the rollback failed",
             Some(STUCK_CODE) => "stuck",
             _ => "an exit code that should not be",
         };
@@ -243,7 +243,7 @@ impl Arena {
 const STUCK_CODE: i32 = -2;
 
 /// Each with a name of its own: the one before it is swept when it is replaced.
-fn fresh(shape: Shape, version: u32) -> (Stack, u16) {
+fn new_stack(shape: Shape, version: u32) -> (Stack, u16) {
     served(&format!("faults-{}-{version}", shape.name), shape.service, APP)
 }
 

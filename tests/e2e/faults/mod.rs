@@ -50,7 +50,7 @@ const SHAPES: &[Shape] = &[
         env: &[],
         code: 0,
     },
-    // The new version is refused, so the way back is disturbed.
+    // The new version fails, so the rollback is disturbed.
     Shape {
         name: "undo",
         service: "deploy: {replicas: 2}\nrestart: always\nstop_grace_period: 3s",
@@ -61,13 +61,11 @@ const SHAPES: &[Shape] = &[
 
 /// Phase after phase: before the lock, with it, at the start, the gate, the drain, the stop, the end.
 const SAMPLE: &[(&str, &str)] = &[
-    ("compose config", "garbage"),
     ("volume create", "kill-after"),
     ("events", "hangs"),
     ("compose up", "kill-during"),
     ("exec drain", "kill-before"),
     ("stop", "kill-after"),
-    ("update", "fails"),
     ("rm", "term"),
     ("import", "kill-after"),
 ];
@@ -114,6 +112,7 @@ impl Choice {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_fault_at_any_call_loses_nothing() {
     let choice = Choice::from_environment();
     let mut arena = Arena::new(choice.shape);

@@ -113,7 +113,7 @@ pub fn polls(line: &str) -> bool {
 
 /// Whether the engine or the proxy is different after the call.
 pub fn changes_something(line: &str) -> bool {
-    const DEEDS: &[&str] = &[
+    const CHANGES: &[&str] = &[
         "start",
         "stop",
         "update",
@@ -126,7 +126,7 @@ pub fn changes_something(line: &str) -> bool {
         "import",
         "image rm",
     ];
-    DEEDS.iter().any(|deed| line.starts_with(deed))
+    CHANGES.iter().any(|call| line.starts_with(call))
         || (line.starts_with("compose ") && line.contains(" up ") && !line.contains("--dry-run"))
         || line.starts_with("compose up ")
 }

@@ -21,8 +21,9 @@ impl Table {
     /// What must not be, a line each.
     pub fn problems(&self) -> Vec<String> {
         let one = |((call, fault), cell): (&(Call, &'static str), &Cell)| {
-            let told: Vec<_> = cell.problems().map(|problem| format!("{call}, {fault}: {problem}")).collect();
-            told
+            let shown: Vec<_> =
+                cell.problems().map(|problem| format!("{call}, {fault}: {problem}")).collect();
+            shown
         };
         self.cells.iter().flat_map(one).collect()
     }

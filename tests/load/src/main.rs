@@ -90,12 +90,12 @@ fn run(cli: &Cli) -> Result<bool> {
     if cli.hold {
         return hold(cli).map(|()| true);
     }
-    let told_to_stop = Arc::new(AtomicBool::new(false));
+    let asked_to_stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, told_to_stop.clone())?;
+        signal_hook::flag::register(signal, asked_to_stop.clone())?;
     }
     let running = cli.load().try_start()?;
-    watch(cli, &running, &told_to_stop)?;
+    watch(cli, &running, &asked_to_stop)?;
     let report = running.stop();
     print(cli, &report)?;
     let fits = |allowed| report.requests() > 0 && report.failed().len() <= allowed;
@@ -148,10 +148,10 @@ impl Cli {
 }
 
 /// Returns when it is time to stop.
-fn watch(cli: &Cli, running: &Running, told_to_stop: &AtomicBool) -> Result<()> {
+fn watch(cli: &Cli, running: &Running, asked_to_stop: &AtomicBool) -> Result<()> {
     let mut ready_file = cli.ready_file.as_ref();
     let appeared = || cli.until_file.as_ref().is_some_and(|path| path.exists());
-    while running.is_running() && !told_to_stop.load(Ordering::Relaxed) && !appeared() {
+    while running.is_running() && !asked_to_stop.load(Ordering::Relaxed) && !appeared() {
         if let Some(path) = ready_file.filter(|_| running.succeeded() >= READY_AFTER) {
             File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
             ready_file = None;

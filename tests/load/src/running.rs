@@ -108,9 +108,9 @@ impl Running {
     pub fn wait_version(&self, version: &str, timeout: Duration) -> bool {
         let mut seen = self.completed();
         self.wait(timeout, |samples| {
-            let fresh = &samples[seen..];
+            let latest = &samples[seen..];
             seen = samples.len();
-            fresh.iter().any(|it| it.version() == Some(version))
+            latest.iter().any(|it| it.version() == Some(version))
         })
     }
 

@@ -1,0 +1,150 @@
+//! Whether old containers can leave the traffic as it is written.
+
+use std::time::Duration;
+
+use super::{Finding, Subject, health};
+use crate::{
+    engine::Healthcheck,
+    event::Verdict,
+    helper::Presence,
+    plan::What,
+    project::{Drain, Order, PRE_STOP_LABEL, Until, UseHelper},
+    proxy::{Way, traefik},
+    text::duration,
+};
+
+/// Longer than the 2 s in which Traefik gathers news from Docker.
+const BEHIND_TRAEFIK: &[&str] = &["x-zdd:", "  settle: 3s", "  drain: {until: unhealthy, plus: 3s}"];
+/// For the engine to report it, and for what is cut off.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// What must fail for the proxy to notice: the old containers' healthchecks, or the one that new ones will have. `None`
+/// stands for one without.
+fn healthchecks(subject: &Subject) -> Vec<Option<Healthcheck>> {
+    if subject.service.settings.drain.until != Until::Unhealthy || subject.is_aside() {
+        return vec![];
+    }
+    match subject.plan {
+        Some(plan) => plan.leaving().map(|container| container.healthcheck).collect(),
+        None => match health::of(subject) {
+            health::Health::Checked(check) => vec![Some(check)],
+            health::Health::Unchecked => vec![None],
+            health::Health::Unknown => vec![],
+        },
+    }
+}
+
+pub fn unchecked(subject: &Subject) -> Option<Finding> {
+    healthchecks(subject).contains(&None).then_some(())?;
+    let problem = "it drains until it is unhealthy, which it can never be without a healthcheck";
+    let finding = subject.finding(&["x-zdd", "drain"], problem);
+    Some(finding.remedy("write a healthcheck, or drain by time").write(&["x-zdd:", "  drain: 5s"]))
+}
+
+pub fn slow(subject: &Subject) -> Option<Finding> {
+    let limit = subject.service.settings.drain_timeout;
+    let slowest = healthchecks(subject).into_iter().flatten().max_by_key(Healthcheck::fails_within);
+    let check = slowest.filter(|check| check.fails_within() > limit)?;
+    let needs = check.fails_within();
+    let problem = format!(
+        "it drains until it is unhealthy, which takes up to {} (interval {} × retries {} + timeout {}), but drain_timeout is {}",
+        duration::show(needs),
+        duration::show(check.interval()),
+        check.retries(),
+        duration::show(check.timeout()),
+        duration::show(limit)
+    );
+    let remedy = format!(
+        "write \"x-zdd: {{drain_timeout: {}s}}\", and let it fail sooner in later rollouts",
+        needs.saturating_add(MARGIN).as_secs()
+    );
+    let lines = ["healthcheck:", "  interval: 1s", "  timeout: 2s", "  retries: 2"];
+    Some(subject.finding(&["healthcheck"], problem).remedy(remedy).write(&lines))
+}
+
+pub fn without_hook(subject: &Subject) -> Option<Finding> {
+    let hook = !subject.service.hooks.pre_stop.is_empty()
+        || match subject.plan {
+            Some(plan) => plan.leaving().all(|container| container.labels.contains_key(PRE_STOP_LABEL)),
+            None => subject.service.labels.contains_key(PRE_STOP_LABEL),
+        };
+    // Where there is none, no hook helps.
+    if hook || !healthchecks(subject).iter().any(Option::is_some) {
+        return None;
+    }
+    let problem = "it drains until it is unhealthy, but no pre_stop hook makes its healthcheck fail";
+    let remedy = "write one that creates a file, \"pre_stop: [{command: [touch, /tmp/drain]}]\", and let the healthcheck fail while it is there, with requests still answered";
+    let lines = ["pre_stop:", r#"  - command: ["touch", "/tmp/drain"]"#];
+    Some(subject.finding(&["pre_stop"], problem).remedy(remedy).write(&lines))
+}
+
+pub fn without_haproxy(subject: &Subject) -> Option<Finding> {
+    let plan = subject.plan?;
+    let Until::Haproxy { service: named, .. } = &subject.service.settings.drain.until else { return None };
+    let found = plan.ways.iter().any(|way| matches!(way, Way::Haproxy(_)));
+    if found || plan.leaving().next().is_none() {
+        return None;
+    }
+    let finding = |problem| subject.finding(&["x-zdd", "drain"], problem);
+    Some(match named {
+        Some(_) => finding("drain: no container runs HAProxy now, so nothing is drained"),
+        None => finding("drain: no container on its networks is known to run HAProxy, so nothing is drained")
+            .remedy("if one does, write \"x-zdd: {drain: {until: haproxy, service: NAME}}\""),
+    })
+}
+
+/// Or drained otherwise, as far as is known now.
+fn is_handed_over(subject: &Subject) -> bool {
+    let by_default = subject.service.settings.hand_over.helper == UseHelper::Auto;
+    subject.plan.map_or(by_default, |plan| !plan.ways.is_empty())
+}
+
+/// Why connections cannot be handed over, although nobody has said that they should not be.
+pub fn no_helper(subject: &Subject) -> Option<Finding> {
+    let plan = subject.plan?;
+    let settings = &subject.service.settings;
+    let wanted = settings.hand_over.helper == UseHelper::Auto && settings.drain.until == Until::Auto;
+    match &subject.scene.plan?.helper {
+        Presence::Unavailable(why) if wanted && plan.leaving().next().is_some() => {
+            let problem = format!("connections are not handed over to the new containers: {why}");
+            let remedy = "\"x-zdd: {helper: off}\" says that this is known";
+            Some(subject.finding(&["x-zdd", "helper"], problem).remedy(remedy))
+        }
+        _ => None,
+    }
+}
+
+/// Traefik hears of containers through Docker's events and acts on them every 2 s.
+pub fn traefik(subject: &Subject) -> Option<Finding> {
+    let settings = &subject.service.settings;
+    let routed = match subject.plan {
+        Some(plan) => plan.leaving().any(|container| traefik::finds(&container.labels)),
+        None => traefik::finds(&subject.service.labels),
+    };
+    let problem = match settings.drain.until {
+        _ if subject.is_aside() || !routed => return None,
+        Until::Unhealthy if settings.settle.is_zero() => {
+            "Traefik notices new containers only after up to 2s, and \"settle\" does not wait for that"
+        }
+        Until::Auto if settings.drain == Drain::default() && !is_handed_over(subject) => {
+            "Traefik goes on sending requests to a stopped container until it notices"
+        }
+        _ => return None,
+    };
+    let remedy = "let Traefik see it unhealthy first: a pre_stop hook that makes its healthcheck fail, and \"x-zdd: {settle: 3s, drain: {until: unhealthy, plus: 3s}}\"; or \"x-zdd: {drain: none}\" if those may fail";
+    Some(subject.finding(&["x-zdd"], problem).remedy(remedy).write(BEHIND_TRAEFIK))
+}
+
+pub fn traefik_conflict(subject: &Subject) -> Option<Finding> {
+    let plan = subject.plan?;
+    let starts = plan.operations.iter().filter(|op| matches!(op.what, What::Start { .. })).count();
+    let side_by_side = match subject.service.settings.order {
+        Order::StartFirst => starts > 0,
+        Order::StopFirst => starts > 1,
+    };
+    if !side_by_side || plan.verdict == Verdict::Recreate {
+        return None;
+    }
+    let problem = plan.leaving().find_map(|old| traefik::conflict(&subject.service.labels, old))?;
+    Some(subject.finding(&["labels"], problem))
+}

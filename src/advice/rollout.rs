@@ -1,0 +1,70 @@
+//! What a plan brings with it.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, Subject};
+use crate::{
+    engine::{Replica, State},
+    event::Verdict,
+    plan::What,
+    project::{Hazard, hazards},
+    text::join,
+};
+
+pub fn one_batch(subject: &Subject) -> Option<Finding> {
+    let (service, rolls) = (subject.service, subject.plan?.verdict == Verdict::Roll);
+    let batched = service.batch() < service.replicas;
+    let problem = "all at once, not in batches: its configs or secrets are copied in by Compose, which would start the stopped old containers too";
+    (rolls && batched && service.injected_files).then(|| subject.finding(&["x-zdd", "parallelism"], problem))
+}
+
+pub fn downtime(subject: &Subject) -> Option<Finding> {
+    let problem = "its requests fail from the stop of the old container to the start of the new";
+    (subject.plan?.verdict == Verdict::Recreate).then(|| subject.finding(&[], problem))
+}
+
+/// A rolled replica starts with new anonymous volumes (Compose 5.6.1; a recreated one would inherit them), and those of
+/// a removed one go with it.
+pub fn anonymous_volume(subject: &Subject) -> Option<Finding> {
+    let removed = subject.plan?.operations.iter().filter_map(|op| match &op.what {
+        What::Clear { containers } | What::Remove { containers } => Some(containers),
+        _ => None,
+    });
+    let wrote = |c: &&Replica| !c.anonymous_volumes.is_empty() && c.state != State::Created;
+    let losers: Vec<_> = removed.flatten().filter(wrote).collect();
+    if losers.is_empty() {
+        return None;
+    }
+    let places: BTreeSet<_> = losers.iter().flat_map(|c| &c.anonymous_volumes).collect();
+    let names: Vec<_> = losers.iter().map(|c| &c.name).collect();
+    let problem = format!(
+        "what it wrote to {} is gone with {}: an anonymous volume is not handed on",
+        join(&Vec::from_iter(places)),
+        join(&names)
+    );
+    Some(subject.finding(&["volumes"], problem).remedy("give it a name"))
+}
+
+/// Services that live in containers of this one, and would stay with the old ones because nobody named them.
+pub fn left_behind(subject: &Subject) -> Vec<Finding> {
+    let (Some(plan), Some(whole)) = (subject.plan, subject.scene.plan) else { return vec![] };
+    let replaces =
+        plan.operations.iter().any(|op| matches!(op.what, What::Recreate { .. } | What::Stop { .. }));
+    if !replaces {
+        return vec![];
+    }
+    let runs =
+        |name: &str| subject.scene.containers.iter().any(|c| c.service == name && c.state == State::Running);
+    let one = |hazard: Hazard| match hazard {
+        Hazard::NamespaceSharedBy { service, key }
+            if runs(&service) && whole.services.iter().all(|plan| plan.service != service) =>
+        {
+            let problem = format!(
+                "\"{service}\" lives in its container ({key}) and is not named: it would stay with the old one"
+            );
+            Some(subject.finding(&[], problem).remedy("name it too"))
+        }
+        _ => None,
+    };
+    hazards(subject.name(), subject.project).into_iter().filter_map(one).collect()
+}

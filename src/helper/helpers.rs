@@ -1,0 +1,307 @@
+//! The helpers of one run: one on the engine's host, one in each container's network that is asked about.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::{
+    Answer, Asked, Help, StandIn, Trouble,
+    binary::{Helper, helper},
+    client::{Client, Where, label},
+    protocol::Request,
+};
+use crate::engine::{CallError, ContainerRef, Docker, Server};
+
+/// The repository of the helper's image; its tag is the hash of the binary.
+pub const REPOSITORY: &str = "zdd-helper";
+pub const PROGRAM: &str = "zdd-helper";
+/// Helpers leave when they hear nothing for 15 s. One that somebody has killed is missed sooner than that.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// Why there are none, in a clause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable(pub String);
+
+/// Helpers that are started while something else is done.
+#[derive(Clone)]
+pub struct Starting(Arc<Found>);
+
+struct Found {
+    docker: Docker,
+    alone: bool,
+    result: OnceLock<Result<Helpers, Unavailable>>,
+}
+
+impl Starting {
+    /// `alone`: nobody else rolls out the project, so that helpers that are there were left by a run that was killed.
+    pub fn begin(docker: &Docker, alone: bool) -> Starting {
+        let starting = Starting(Arc::new(Found { docker: docker.clone(), alone, result: OnceLock::new() }));
+        let begun = starting.clone();
+        thread::spawn(move || begun.get().map_or((), |_| ()));
+        starting
+    }
+
+    /// Waits until they are there.
+    ///
+    /// # Errors
+    /// Why there can be none.
+    pub fn get(&self) -> Result<&Helpers, &Unavailable> {
+        self.0.result.get_or_init(|| Helpers::start(&self.0.docker, self.0.alone)).as_ref()
+    }
+
+    /// Ends them, where there are any.
+    pub fn quit(&self) {
+        if let Some(Ok(helpers)) = self.0.result.get() {
+            helpers.quit();
+        }
+    }
+}
+
+/// A helper, and what it was told to do.
+struct Live {
+    client: Client,
+    made: Vec<Request>,
+    /// It stands in for a container, so another one cannot take its place.
+    is_alone: bool,
+}
+
+impl Live {
+    fn new(client: Client) -> Live {
+        Live { client, made: vec![], is_alone: false }
+    }
+}
+
+/// `None` before it is started.
+type Slot = Arc<Mutex<Option<Live>>>;
+
+pub struct Helpers {
+    all: Arc<All>,
+    asked: Mutex<Asked>,
+    /// Ends the signs of life when it is dropped.
+    _alive: Sender<()>,
+}
+
+struct All {
+    docker: Docker,
+    image: String,
+    host: Slot,
+    inside: Mutex<BTreeMap<String, Slot>>,
+}
+
+impl Helpers {
+    /// Starts the one on the host, and finds out what the kernel there can do.
+    ///
+    /// # Errors
+    /// Why there can be none.
+    fn start(docker: &Docker, alone: bool) -> Result<Helpers, Unavailable> {
+        let said = |error: CallError| Unavailable(error.problem.said());
+        if alone {
+            // What they steer would be steered twice. Connections that they have begun go on for three seconds.
+            docker.signal_labelled(&label(docker), "TERM").map_err(said)?;
+            docker.remove_unstarted(&label(docker)).map_err(said)?;
+        }
+        let server = docker.server().map_err(said)?.map_err(Unavailable)?;
+        let image = provide(docker, binary_for(&server)?).map_err(said)?;
+        let host = Client::start(docker, &image, Where::Host);
+        let host = host.map_err(|trouble| Unavailable(trouble.to_string()))?;
+        if let Some(why) = lacking(&host) {
+            host.quit();
+            return Err(Unavailable(why));
+        }
+        let host = Arc::new(Mutex::new(Some(Live::new(host))));
+        let all = Arc::new(All { docker: docker.clone(), image, host, inside: Mutex::default() });
+        let alive = keep_alive(Arc::downgrade(&all));
+        Ok(Helpers { all, asked: Mutex::default(), _alive: alive })
+    }
+
+    /// Removes all that they have done, and waits until they are gone.
+    pub fn quit(&self) {
+        let inside = std::mem::take(&mut *lock(&self.all.inside));
+        thread::scope(|scope| {
+            for slot in inside.into_values().chain([self.all.host.clone()]) {
+                scope.spawn(move || {
+                    if let Some(live) = lock(&slot).take() {
+                        live.client.quit();
+                    }
+                });
+            }
+        });
+    }
+}
+
+fn binary_for(server: &Server) -> Result<&'static Helper, Unavailable> {
+    if server.os.is_empty() {
+        return Err(Unavailable("the engine does not say what it runs on".to_owned()));
+    }
+    if server.os != "linux" {
+        return Err(Unavailable(format!("the engine runs on {}", server.os)));
+    }
+    helper(&server.arch).ok_or_else(|| Unavailable(format!("this build has no helper for {}", server.arch)))
+}
+
+impl All {
+    fn slot(&self, container: &ContainerRef) -> Slot {
+        lock(&self.inside).entry(container.id.clone()).or_default().clone()
+    }
+
+    fn start(&self, place: Where) -> Result<Client, Trouble> {
+        let mut client = Client::start(&self.docker, &self.image, place)?;
+        if let Where::Container(_) = place {
+            // What it has not seen it cannot judge.
+            let _ = client.ask(&Request::Watch);
+        }
+        Ok(client)
+    }
+
+    fn in_network<T>(
+        &self,
+        container: &ContainerRef,
+        act: impl FnOnce(&mut Live) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let slot = self.slot(container);
+        let mut live = lock(&slot);
+        if live.is_none() {
+            let client = self.start(Where::Container(&container.id))?;
+            *live = Some(Live::new(client));
+        }
+        live.as_mut().map_or_else(|| Err(gone()), act)
+    }
+
+    /// Asks one, or another one in its place when somebody has killed it.
+    fn ask(&self, live: &mut Live, place: Where, request: &Request) -> Result<Answer, Trouble> {
+        let mut answer = live.client.ask(request);
+        if let Err(Trouble::Gone(_)) = answer
+            && !live.is_alone
+        {
+            let mut next = self.start(place)?;
+            live.made.iter().try_for_each(|made| next.ask(made).map(drop))?;
+            live.client = next;
+            answer = live.client.ask(request);
+        }
+        if answer.is_ok() && matches!(request, Request::Change(_) | Request::Take(_)) {
+            live.made.push(request.clone());
+        }
+        answer
+    }
+
+    fn ask_host(&self, request: &Request) -> Result<Answer, Trouble> {
+        lock(&self.host).as_mut().map_or_else(|| Err(gone()), |host| self.ask(host, Where::Host, request))
+    }
+}
+
+impl Help for Helpers {
+    fn on_host(&self, request: &Request) -> Result<Answer, Trouble> {
+        self.all.ask_host(request)
+    }
+
+    fn prepare(&self, container: &ContainerRef) {
+        let (all, container) = (self.all.clone(), container.clone());
+        // Whoever needs it hears why it does not start.
+        thread::spawn(move || drop(all.in_network(&container, |_| Ok(()))));
+    }
+
+    fn inside(&self, container: &ContainerRef, request: &Request) -> Result<Answer, Trouble> {
+        let place = Where::Container(&container.id);
+        self.all.in_network(container, |live| self.all.ask(live, place, request))
+    }
+
+    fn stand_in(&self, wanted: &StandIn) -> Result<ContainerRef, Trouble> {
+        let (client, container) = Client::stand_in(&self.all.docker, &self.all.image, wanted)?;
+        let live = Live { is_alone: true, ..Live::new(client) };
+        lock(&self.all.inside).insert(container.id.clone(), Arc::new(Mutex::new(Some(live))));
+        Ok(container)
+    }
+
+    fn dismiss(&self, stand_in: &ContainerRef) {
+        let slot = lock(&self.all.inside).remove(&stand_in.id);
+        if let Some(live) = slot.and_then(|slot| lock(&slot).take()) {
+            live.client.quit();
+        }
+    }
+
+    fn asked(&self) -> Result<Asked, Trouble> {
+        let mut asked = lock(&self.asked);
+        self.on_host(&Request::Asked)?.add_to(&mut asked);
+        Ok(asked.clone())
+    }
+
+    fn leave(&self, container: &ContainerRef) {
+        let slot = lock(&self.all.inside).remove(&container.id);
+        // It stays for a while only where connections need it.
+        if let Some(live) = slot.as_ref().and_then(|slot| lock(slot).take()).as_mut() {
+            let _ = live.client.ask(&Request::Untake { force: false });
+        }
+    }
+}
+
+fn gone() -> Trouble {
+    Trouble::Gone("it has ended".to_owned())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The image, made where it is missing. Those of other versions of this program are removed, unless they are at work.
+fn provide(docker: &Docker, helper: &Helper) -> Result<String, CallError> {
+    let tag = &helper.sha256[..12];
+    let image = format!("{REPOSITORY}:{tag}");
+    let tags = docker.tags(REPOSITORY)?;
+    if !tags.contains_key(tag) {
+        docker.keep_program(&image, PROGRAM, helper.bytes)?;
+    }
+    // Another version of this program may be at work with it.
+    let _ = docker.remove_tags(&references(tags.keys().filter(|other| *other != tag)));
+    Ok(image)
+}
+
+/// Removes the images, unless they are at work.
+pub fn remove_images(docker: &Docker) -> Result<(), CallError> {
+    let tags = docker.tags(REPOSITORY)?;
+    docker.remove_tags(&references(tags.keys()))
+}
+
+fn references<'t>(tags: impl Iterator<Item = &'t String>) -> Vec<String> {
+    tags.map(|tag| format!("{REPOSITORY}:{tag}")).collect()
+}
+
+/// What the host's network would have to allow.
+fn lacking(host: &Client) -> Option<String> {
+    let needed = ["bridge", "nat4"];
+    let why = needed.into_iter().find_map(|ability| Some((ability, host.cannot(ability)?)));
+    why.map(|(ability, error)| match error {
+        "EPERM" | "EACCES" => "the engine does not let it change the network".to_owned(),
+        _ => format!("the kernel of the engine's machine cannot do it ({ability}: {error})"),
+    })
+}
+
+/// Lets all of them hear something every few seconds, until the sender is dropped.
+fn keep_alive(all: Weak<All>) -> Sender<()> {
+    let (alive, ended) = channel();
+    thread::spawn(move || {
+        while ended.recv_timeout(SIGN_OF_LIFE) == Err(RecvTimeoutError::Timeout) {
+            let Some(all) = all.upgrade() else { return };
+            let _ = all.ask_host(&Request::Ping);
+            let inside: Vec<_> =
+                lock(&all.inside).iter().map(|(id, slot)| (id.clone(), slot.clone())).collect();
+            for (id, slot) in inside {
+                // One that is asked to wait for something has heard of us.
+                if let Ok(mut live) = slot.try_lock()
+                    && let Some(live) = live.as_mut()
+                {
+                    let _ = match live.made.is_empty() {
+                        true => live.client.ask(&Request::Ping),
+                        false => all.ask(live, Where::Container(&id), &Request::Ping),
+                    };
+                }
+            }
+        }
+    });
+    alive
+}

@@ -1,0 +1,100 @@
+//! What is there, read once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Compose;
+use crate::{
+    engine::{Container, Engine, Version, WholeUp},
+    exit::Stop,
+    helper::{Presence, Starting},
+    project::{Project, Service, Wanted},
+};
+
+/// Up to here `config --hash` is wrong for a service with an `env_file` (docker/compose#14001).
+const HASHES_ENV_FILES_RIGHT: Version = Version(5, 5, 0);
+
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    pub containers: Vec<Container>,
+    /// Service → ID of the local image that counts as its own; absent when there is none.
+    pub images: BTreeMap<String, String>,
+    /// Service → names of its containers that Compose itself would replace or remove. Only for services whose hash
+    /// cannot be compared, because the label carries another one than `config --hash` prints.
+    pub outdated: BTreeMap<String, BTreeSet<String>>,
+    pub helper: Presence,
+    /// Services of which what runs can be deployed again, should Compose have to replace it.
+    pub ways_back: BTreeSet<String>,
+}
+
+impl Observed {
+    /// What a container of the service must be.
+    pub fn wanted<'a>(&'a self, service: &'a Service) -> Wanted<'a> {
+        let image = self.images.get(&service.name).map(String::as_str);
+        Wanted::of(service, image, self.outdated.get(&service.name))
+    }
+}
+
+impl Compose {
+    pub(super) fn look(&self, project: &Project) -> Result<Observed, Stop> {
+        let images = self.images(project)?;
+        let containers = self.docker.containers(None)?;
+        // Where Compose cannot be asked, the hashes that there are decide.
+        let outdated = self.ask_outdated(project, &containers).unwrap_or_default();
+        Ok(Observed { containers, images, outdated, ..Observed::default() })
+    }
+
+    /// Waits for helpers that are being started.
+    pub fn helper(&self) -> Presence {
+        match self.helpers.as_ref().map(Starting::get) {
+            None => Presence::Off,
+            Some(Ok(_)) => Presence::Ready,
+            Some(Err(unavailable)) => Presence::Unavailable(unavailable.0.clone()),
+        }
+    }
+
+    /// Service → ID of its image, for those that have one.
+    pub fn images(&self, project: &Project) -> Result<BTreeMap<String, String>, Stop> {
+        let references = project.services.values().map(|service| service.image.reference.clone());
+        let references: BTreeSet<_> = references.collect();
+        let ids = self.docker.image_ids(&Vec::from_iter(references))?;
+        let image = |name: &String, reference| self.pinned.get(name).or_else(|| ids.get(reference)).cloned();
+        let services = project.services.iter();
+        Ok(services.filter_map(|(name, s)| Some((name.clone(), image(name, &s.image.reference)?))).collect())
+    }
+
+    /// Compose's own opinion of which containers are out of date, where hashes cannot be compared.
+    fn ask_outdated(
+        &self,
+        project: &Project,
+        containers: &[Container],
+    ) -> Option<BTreeMap<String, BTreeSet<String>>> {
+        let unclear = |c: &&Container| {
+            let definition = project.services.get(&c.service).map(|service| &service.definition);
+            definition.is_some_and(|d| {
+                d.hash != c.config_hash && (d.is_resolved || self.version < HASHES_ENV_FILES_RIGHT)
+            })
+        };
+        let unclear: Vec<&Container> = containers.iter().filter(unclear).collect();
+        // A dry run of the whole project would call the plugins of its providers.
+        if unclear.is_empty() || project.has_provider() {
+            return None;
+        }
+        let preview = self.docker.preview_all(&whole(project)).ok()?;
+        let disturbed: BTreeSet<&str> = preview.disturbed_containers().collect();
+        let mut outdated: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for container in unclear {
+            let names = outdated.entry(container.service.clone()).or_default();
+            names.extend(disturbed.contains(container.name.as_str()).then(|| container.name.clone()));
+        }
+        Some(outdated)
+    }
+}
+
+/// A plain `docker compose up -d` of the project.
+pub(super) fn whole(project: &Project) -> WholeUp {
+    WholeUp {
+        scale: project.services.values().map(|service| (service.name.clone(), service.replicas)).collect(),
+        create_only: project.services.values().any(|service| service.has_post_start()),
+        name_services: project.by_name,
+    }
+}

@@ -1,0 +1,368 @@
+//! Connections are handed over on the network itself, whatever the proxy and however late it notices: a helper on the
+//! engine's machine lets new connections to one container go to another, and leaves those that were begun alone.
+//!
+//! 1. **Guard**: Docker's name server names a container as soon as it starts. Until it is ready its visitors go to one
+//!    that serves.
+//! 2. **Steer**: new connections to one that leaves go to its heir. It has left when it has no connection.
+//! 3. **Switch**: it has ended. Its heir gets what is still sent to its address, until nobody asks for that any more.
+//!
+//! Where a container must be alone, a helper is its heir, and connections **wait** there for the one that is started when
+//! it has ended.
+
+mod draining;
+mod hold;
+mod lease;
+mod lookup;
+pub mod pairs;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use self::{
+    hold::Hold,
+    lease::HandedOver,
+    pairs::{blinks, own, pairs},
+};
+use super::{Lease, Proxy, Scene};
+use crate::{
+    engine::{Network, Replica, State, ids},
+    event::{Generation, Phase},
+    helper::{
+        Answer, Help, Trouble,
+        protocol::{Clause, Pair, Request},
+    },
+    stage::Halt,
+    text::{count, duration},
+};
+
+/// A connection on which the container has answered and on which nothing has come for so long is done with.
+const END_QUIET: Duration = Duration::from_millis(15);
+/// A request that is under way when connections begin to wait gets so long before its container is stopped.
+const LAST_REQUESTS: Duration = Duration::from_secs(3);
+
+/// The others have no connections.
+fn running(replicas: &[Replica]) -> Vec<Replica> {
+    replicas.iter().filter(|replica| replica.state == State::Running).cloned().collect()
+}
+
+#[derive(Default)]
+pub struct Session {
+    hold: Option<Hold>,
+    /// Who gets those who wait, should this program end.
+    announced: Option<Replica>,
+    networks: Vec<Network>,
+    /// Old ones that get the visitors of new ones.
+    siblings: Vec<Replica>,
+    /// ID of a new one that is not ready → where its visitors go instead.
+    guarded: BTreeMap<String, Vec<Pair>>,
+    blinks: bool,
+    /// What cannot be handed over was said.
+    said: bool,
+}
+
+impl Session {
+    /// Says once that something cannot be done; the rollout goes on without it.
+    fn heed<T>(&mut self, result: Result<T, Trouble>, scene: &Scene) -> Option<T> {
+        if let Err(trouble) = &result
+            && !std::mem::replace(&mut self.said, true)
+        {
+            scene.reporter.warn(&format!("connections cannot be handed over as planned: {trouble}"));
+        }
+        result.ok()
+    }
+
+    fn change(&mut self, clauses: Vec<Clause>, scene: &Scene) -> Option<Answer> {
+        let help = scene.help.filter(|_| !clauses.is_empty())?;
+        self.heed(help.on_host(&Request::Change(clauses)), scene)
+    }
+
+    /// Reads the networks of these containers with who is on them now.
+    fn look(&mut self, containers: &[Replica], scene: &Scene) {
+        let ids: BTreeSet<&String> =
+            containers.iter().flat_map(|c| c.networks.values()).map(|endpoint| &endpoint.network).collect();
+        let ids: Vec<_> = ids.into_iter().filter(|id| !id.is_empty()).cloned().collect();
+        match scene.again(|| scene.engine.networks(&ids)) {
+            Ok(networks) => self.networks = networks,
+            Err(error) => scene.reporter.warn(&format!("the networks cannot be read: {error}")),
+        }
+    }
+
+    fn knows_networks_of(&self, container: &Replica) -> bool {
+        let known = |id: &String| id.is_empty() || self.networks.iter().any(|network| network.id == *id);
+        container.networks.values().all(|endpoint| known(&endpoint.network))
+    }
+
+    /// Those of these that can take what is for others.
+    fn take(&mut self, containers: &[Replica], scene: &Scene) -> Vec<Replica> {
+        let Some(help) = scene.help else { return vec![] };
+        let mut able = Vec::new();
+        for replica in containers {
+            let own = own(&replica.networks, &self.networks);
+            let taken = (!own.is_empty()).then(|| help.inside(&replica.reference(), &Request::Take(own)));
+            if taken.is_some_and(|taken| self.heed(taken, scene).is_some()) {
+                able.push(replica.clone());
+            }
+        }
+        able
+    }
+
+    fn guard_all(&mut self, new: &[Replica], scene: &Scene) -> Vec<Clause> {
+        let mut clauses = Vec::new();
+        for (at, replica) in new.iter().enumerate().filter(|(_, replica)| replica.state == State::Running) {
+            let sibling = &self.siblings[at % self.siblings.len()];
+            let pairs = pairs(&replica.networks, &sibling.networks, &self.networks);
+            if !pairs.is_empty() && self.guarded.get(&replica.id) != Some(&pairs) {
+                let help = scene.help.filter(|_| !self.guarded.contains_key(&replica.id));
+                help.into_iter().for_each(|help| help.prepare(&replica.reference()));
+                self.hold.iter_mut().for_each(|hold| pairs.iter().for_each(|p| hold.forget(&p.from.address)));
+                clauses.extend(pairs.iter().cloned().map(Clause::Guard));
+                // It was started again, and has another address.
+                let before = self.guarded.insert(replica.id.clone(), pairs.clone()).unwrap_or_default();
+                let gone = before.into_iter().map(|pair| pair.from.address);
+                clauses.extend(
+                    gone.filter(|address| pairs.iter().all(|pair| pair.from.address != *address))
+                        .map(Clause::Finish),
+                );
+            }
+        }
+        clauses
+    }
+}
+
+impl Proxy for Session {
+    fn prepare(&mut self, containers: &[Replica], scene: &Scene) {
+        let Some(help) = scene.help else { return };
+        let running = containers.iter().filter(|replica| replica.state == State::Running);
+        running.for_each(|replica| help.prepare(&replica.reference()));
+    }
+
+    fn expect(&mut self, scene: &Scene) {
+        let stand_in = self.hold.as_ref().map(|hold| Vec::from_iter(hold.inside.clone()));
+        self.siblings = match stand_in {
+            Some(stand_in) => {
+                self.look(&stand_in, scene);
+                stand_in
+            }
+            None => {
+                let Ok(readings) = scene.again(|| scene.engine.inspect(&ids(scene.before))) else { return };
+                let serving: Vec<_> = readings.iter().filter(|c| c.serves()).map(Replica::from).collect();
+                self.look(&serving, scene);
+                self.take(&serving, scene)
+            }
+        };
+        let Some(first) = self.siblings.first() else { return };
+        let blinks = blinks(&first.networks, &self.networks, scene.project);
+        self.blinks = !blinks.is_empty();
+        let kept = self.hold.as_ref().map(|hold| hold.guard_kept(&self.networks, scene.project));
+        let clauses = blinks.into_iter().map(Clause::Blink).chain(kept.unwrap_or_default()).collect();
+        self.change(clauses, scene);
+    }
+
+    fn started(&mut self, new: &[Replica], all: bool, scene: &Scene) {
+        self.announce(new, scene);
+        if self.siblings.is_empty() {
+            return;
+        }
+        if !new.iter().all(|replica| self.knows_networks_of(replica)) {
+            let known: Vec<_> = self.siblings.iter().chain(new).cloned().collect();
+            self.look(&known, scene);
+        }
+        let mut clauses = self.guard_all(new, scene);
+        if all && std::mem::take(&mut self.blinks) {
+            clauses.push(Clause::Unblink);
+        }
+        self.change(clauses, scene);
+    }
+
+    fn join(&mut self, joining: &[Replica], _: Generation, scene: &Scene) {
+        let guarded = joining.iter().filter_map(|replica| self.guarded.remove(&replica.id));
+        let addresses: Vec<_> = guarded.flatten().map(|pair| pair.from.address).collect();
+        self.hold.iter_mut().for_each(|hold| addresses.iter().for_each(|address| hold.forget(address)));
+        self.change(addresses.into_iter().map(Clause::Finish).collect(), scene);
+    }
+
+    fn steer(&mut self, leaving: &[Replica], heirs: &[Replica], scene: &Scene) -> Vec<Box<dyn Lease>> {
+        let both: Vec<_> = leaving.iter().chain(heirs).cloned().collect();
+        let Ok(readings) = scene.again(|| scene.engine.inspect(&ids(&both))) else { return vec![] };
+        let now = |replica: &Replica| {
+            let reading = readings.iter().find(|reading| reading.id == replica.id);
+            reading.map_or_else(|| replica.clone(), Replica::from)
+        };
+        let readings: Vec<_> = both.iter().map(now).collect();
+        self.look(&readings, scene);
+        let (leaving, heirs) = readings.split_at(leaving.len());
+        if self.hold.is_some() {
+            return self.steer_to_stand_in(leaving, scene);
+        }
+        let able = self.take(&distinct(heirs), scene);
+        let mut lease = HandedOver::new(&able, scene);
+        for (replica, heir) in leaving.iter().zip(heirs).filter(|(_, heir)| able.contains(heir)) {
+            lease.add(replica, pairs(&replica.networks, &heir.networks, &self.networks));
+            // It was never ready, and has ended: its visitors still go to a sibling.
+            lease.add_ended(replica, self.guarded.remove(&replica.id).unwrap_or_default());
+        }
+        let clauses = lease.steer(&self.networks, scene);
+        self.change(clauses, scene);
+        vec![Box::new(lease)]
+    }
+
+    fn leave(
+        &mut self,
+        leaving: &[Replica],
+        generation: Generation,
+        limit: Duration,
+        scene: &Scene,
+    ) -> Vec<Box<dyn Lease>> {
+        let Some(help) = scene.help else { return vec![] };
+        let running = running(leaving);
+        self.hold.iter().for_each(|hold| hold.overlook(true, help));
+        let is_filtered = self.hold.as_ref().is_some_and(|hold| hold.is_filtered);
+        let limit = if is_filtered { limit.min(LAST_REQUESTS) } else { limit };
+        let left = draining::drain(&running, limit, generation, (help, scene));
+        for (replica, left) in running.iter().zip(left) {
+            let note = (left > 0).then(|| {
+                format!("{} left after {}", count(left as usize, "connection"), duration::show(limit))
+            });
+            scene.reporter.container(&replica.reference(), generation, Phase::Drained { note });
+        }
+        vec![]
+    }
+
+    fn is_asked(&self) -> bool {
+        true
+    }
+
+    fn hold(&mut self, leaving: &[Replica], scene: &Scene) -> Result<(), Halt> {
+        let Some(help) = scene.help else { return Ok(()) };
+        self.hold_for(leaving, help, scene).map_err(|trouble| {
+            // What has been started must not go on; what goes by way of it comes to its end.
+            self.change(vec![Clause::Unblink], scene);
+            let limit = scene.service.settings.drain_timeout;
+            self.hold.take().into_iter().for_each(|hold| hold.leave(limit, help));
+            Halt::failed(format!("connections cannot be held: {trouble}"), None)
+        })
+    }
+
+    fn wait(&mut self, leaving: &[Replica], scene: &Scene) -> Result<(), Halt> {
+        let Some((hold, help)) = self.hold.as_ref().zip(scene.help) else { return Ok(()) };
+        let begun = hold.wait(scene.service.settings.hand_over.hold, &self.networks, help);
+        begun.map_err(|trouble| Halt::failed(format!("connections cannot wait: {trouble}"), None))?;
+        let last = LAST_REQUESTS.min(scene.service.settings.drain_timeout);
+        let running = running(leaving);
+        hold.overlook(false, help);
+        draining::drain(&running, last, Generation::Old, (help, scene));
+        Ok(())
+    }
+
+    fn try_out(&mut self, new: &[Replica], scene: &Scene) {
+        let Some((hold, help)) = self.hold.as_ref().zip(scene.help) else { return };
+        if let Some(new) = new.first() {
+            let aimed = hold.aim(new, &self.networks, help);
+            self.heed(aimed, scene);
+        }
+    }
+
+    fn is_holding(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    fn keeps_addresses(&self) -> bool {
+        self.hold.as_ref().is_some_and(Hold::keeps_any)
+    }
+
+    fn release(&mut self, next: &[Replica], scene: &Scene) -> Vec<Box<dyn Lease>> {
+        let Some((hold, help)) = self.hold.take().zip(scene.help) else { return vec![] };
+        (self.announced, self.siblings) = (None, vec![]);
+        let known: Vec<_> = next.iter().cloned().chain(hold.inside.clone()).collect();
+        self.look(&known, scene);
+        let able = self.take(next, scene);
+        let mut lease = HandedOver::new(&able, scene);
+        let mut lost = hold.kept_addresses();
+        if let Some(heir) = able.first() {
+            let kept = hold.kept_for(&heir.networks, &self.networks);
+            lost.retain(|address| kept.iter().all(|pair| pair.from.address != *address));
+            lease.add_dead(kept);
+            hold.inside.iter().for_each(|inside| {
+                lease.add(inside, pairs(&inside.networks, &heir.networks, &self.networks));
+            });
+        }
+        // Ready or not: there is nobody else any more.
+        let guarded = std::mem::take(&mut self.guarded).into_values().flatten();
+        let lost = lost
+            .into_iter()
+            .map(Clause::Release)
+            .chain(guarded.map(|pair| Clause::Finish(pair.from.address)));
+        let clauses = lease.steer(&self.networks, scene).into_iter().chain(lost).collect();
+        self.change(clauses, scene);
+        let limit = match next.first() {
+            Some(next) => {
+                let aimed = hold.aim(next, &self.networks, help);
+                self.heed(aimed, scene);
+                scene.service.settings.drain_timeout
+            }
+            None => Duration::ZERO,
+        };
+        hold.leave(limit, help);
+        hold.inside.iter().for_each(|inside| lease.ended(inside, scene));
+        vec![Box::new(lease)]
+    }
+}
+
+impl Session {
+    fn announce(&mut self, new: &[Replica], scene: &Scene) {
+        let Some(next) = new.iter().find(|replica| replica.addresses().next().is_some()) else { return };
+        let Some((hold, help)) = self.hold.as_ref().zip(scene.help) else { return };
+        if self.announced.as_ref() != Some(next) {
+            let told = hold.announce(next, &self.networks, help);
+            self.announced = Some(next.clone());
+            self.heed(told, scene);
+        }
+    }
+
+    /// Starts what is reached in the place of these, which passes on to one of them that serves.
+    fn hold_for(&mut self, leaving: &[Replica], help: &dyn Help, scene: &Scene) -> Result<(), Trouble> {
+        self.expect(scene);
+        self.look(leaving, scene);
+        // What has been started is to be ended whatever fails now.
+        let hold = self.hold.insert(Hold::of(leaving));
+        hold.open(&self.networks, help, scene)?;
+        let inside = Vec::from_iter(hold.inside.clone());
+        self.started(&inside, true, scene);
+        if let Some(hold) = &self.hold {
+            hold.take_over(&self.networks, help)?;
+        }
+        self.join(&inside, Generation::New, scene);
+        Ok(())
+    }
+
+    /// As long as connections are held, addresses of containers that end lead to the one that holds them.
+    fn steer_to_stand_in(&mut self, leaving: &[Replica], scene: &Scene) -> Vec<Box<dyn Lease>> {
+        let inside = self.hold.as_ref().and_then(|hold| hold.inside.clone());
+        let mut lease = HandedOver::held(scene);
+        for replica in leaving {
+            let networks = inside.as_ref().map(|inside| inside.networks.clone()).unwrap_or_default();
+            let mut to_it = pairs(&replica.networks, &networks, &self.networks);
+            let guarded = self.guarded.remove(&replica.id).unwrap_or_default();
+            if to_it.is_empty() {
+                to_it.clone_from(&guarded);
+            }
+            self.hold.iter_mut().for_each(|hold| hold.keep(&to_it));
+            lease.add(replica, to_it);
+        }
+        let clauses = lease.steer(&self.networks, scene);
+        self.change(clauses, scene);
+        vec![Box::new(lease)]
+    }
+}
+
+fn distinct(replicas: &[Replica]) -> Vec<Replica> {
+    let mut found: Vec<Replica> = Vec::new();
+    for replica in replicas {
+        if !found.contains(replica) {
+            found.push(replica.clone());
+        }
+    }
+    found
+}

@@ -1,0 +1,255 @@
+//! HAProxy's runtime API, as text: what is asked and what the answers mean. Pure.
+//!
+//! A drained server keeps the state in its *slot* (`server-template`): the next container that Docker's DNS puts
+//! there would never serve. So every drain is undone, and only once the dead address has left the slot
+//! (tried: set too early it costs a stall of a second, not at all it costs a replica).
+
+use std::net::IpAddr;
+
+/// One server line of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub backend: String,
+    pub name: String,
+    /// `None` while Docker's DNS has no container for the slot.
+    pub address: Option<IpAddr>,
+    /// In the pool: its checks pass.
+    pub up: bool,
+    /// Somebody set it to drain.
+    pub drained: bool,
+    /// Requests that it has in hand or waiting.
+    pub sessions: u64,
+}
+
+impl Server {
+    /// New requests may come to it.
+    pub fn serves(&self) -> bool {
+        self.address.is_some() && self.up && !self.drained
+    }
+}
+
+/// `srv_admin_state`: drain forced by the runtime API (HAProxy `SRV_ADMF_FDRAIN`).
+const FORCED_DRAIN: u32 = 0x08;
+
+/// What is asked every time: the slots and their sessions.
+pub const LOOK: &str = "show servers state; show stat -1 4 -1";
+
+/// What a server may be set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admin {
+    Drain,
+    Ready,
+}
+
+/// The command that sets these servers, and looks.
+pub fn set_state<'a>(servers: impl IntoIterator<Item = &'a Server>, state: Admin) -> String {
+    let word = match state {
+        Admin::Drain => "drain",
+        Admin::Ready => "ready",
+    };
+    let one = |server: &Server| format!("set server {}/{} state {word}; ", server.backend, server.name);
+    servers.into_iter().map(one).collect::<String>() + LOOK
+}
+
+/// One of these servers that is not as it was set. HAProxy answers all the same: a socket without `level admin` may
+/// look and not set.
+pub fn refused<'a>(now: &[Server], chosen: &'a [Server], state: Admin) -> Option<&'a Server> {
+    let differs = |own: &&Server| {
+        let found = now.iter().find(|server| server.backend == own.backend && server.name == own.name);
+        found.is_some_and(|server| server.drained != (state == Admin::Drain))
+    };
+    chosen.iter().find(differs)
+}
+
+/// Whether HAProxy has answered `LOOK`: also one that has no servers names the columns.
+pub fn is_answer(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("# be_id "))
+}
+
+/// Reads the answer to `LOOK`. Lines that are neither state nor statistics are passed over.
+pub fn parse(answer: &str) -> Vec<Server> {
+    let mut servers: Vec<Server> = answer.lines().filter_map(server).collect();
+    for (backend, name, sessions) in answer.lines().filter_map(sessions) {
+        let found = servers.iter_mut().find(|server| server.backend == backend && server.name == name);
+        found.into_iter().for_each(|server| server.sessions = sessions);
+    }
+    servers
+}
+
+/// The drained slots of the backends that hold an address of ours: those free to serve at once, because a container
+/// of ours or none is in them, and those that still hold an address that is gone.
+pub fn left_drained(servers: &[Server], ours: &[IpAddr]) -> (Vec<Server>, Vec<Server>) {
+    let is_ours = |server: &Server| server.address.is_some_and(|address| ours.contains(&address));
+    let backend = |name: &str| servers.iter().any(|server| server.backend == name && is_ours(server));
+    let drained = servers.iter().filter(|server| server.drained && backend(&server.backend)).cloned();
+    drained.partition(|server| server.address.is_none() || is_ours(server))
+}
+
+/// A backend that has servers now and would have none without these addresses.
+pub fn emptied_without<'s>(servers: &'s [Server], leaving: &[IpAddr]) -> Option<&'s str> {
+    let leaves = |server: &Server| server.address.is_some_and(|address| leaving.contains(&address));
+    let stays = |backend: &str| servers.iter().any(|s| s.backend == backend && s.serves() && !leaves(s));
+    let emptied = servers.iter().find(|server| server.serves() && leaves(server) && !stays(&server.backend));
+    emptied.map(|server| server.backend.as_str())
+}
+
+/// `be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …` (version 1 of the format).
+fn server(line: &str) -> Option<Server> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [id, backend, server_id, name, address, op_state, admin_state, ..] = fields.as_slice() else {
+        return None;
+    };
+    id.parse::<u32>().ok()?;
+    server_id.parse::<u32>().ok()?;
+    let op_state: u32 = op_state.parse().ok()?;
+    let admin_state: u32 = admin_state.parse().ok()?;
+    Some(Server {
+        backend: (*backend).to_owned(),
+        name: (*name).to_owned(),
+        // Docker's DNS has given no other address than one of IP.
+        address: address.parse().ok(),
+        // 1 is starting (slowstart), 2 running; both get requests.
+        up: matches!(op_state, 1 | 2),
+        drained: admin_state & FORCED_DRAIN != 0,
+        sessions: 0,
+    })
+}
+
+/// `pxname,svname,qcur,qmax,scur,…`
+fn sessions(line: &str) -> Option<(String, String, u64)> {
+    let fields: Vec<&str> = line.split(',').collect();
+    let [backend, name, queued, _, current, ..] = fields.as_slice() else { return None };
+    let number = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u64>().ok() };
+    Some((backend.to_string(), name.to_string(), number(queued)?.saturating_add(number(current)?)))
+}
+
+/// Run by `sh` inside HAProxy's container: sends $1 to the runtime API and prints the answer. $2 is the socket,
+/// or empty for every `stats socket` of the configuration that HAProxy was started with. Speaks through whatever
+/// the image has: socat, perl or bash (Debian's image), nc (Alpine's).
+pub const SCRIPT: &str = r#"
+ask() {
+  case $2 in
+    /*)
+      if command -v socat >/dev/null 2>&1; then printf '%s\n' "$1" | socat - "UNIX-CONNECT:$2"
+      elif command -v perl >/dev/null 2>&1; then
+        perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new($ARGV[1]) or exit 1; print $s "$ARGV[0]\n"; print while <$s>' "$1" "$2"
+      elif nc -h 2>&1 | grep -q 'local:'; then printf '%s\n' "$1" | nc "local:$2"
+      else printf '%s\n' "$1" | nc -U "$2"
+      fi ;;
+    *)
+      host=${2##*@}; port=${host##*:}; host=${host%:*}
+      case $host in ''|'*'|0.0.0.0) host=127.0.0.1 ;; esac
+      if command -v socat >/dev/null 2>&1; then printf '%s\n' "$1" | socat - "TCP:$host:$port"
+      elif command -v bash >/dev/null 2>&1; then
+        bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "%s\n" "$0" >&3 && cat <&3' "$1" "$host" "$port"
+      else printf '%s\n' "$1" | nc "$host" "$port"
+      fi ;;
+  esac
+}
+sockets=$2
+if [ -z "$sockets" ]; then
+  files=$(tr '\0' '\n' </proc/1/cmdline | grep -A1 -x -- -f | grep -v -x -e -f -e --)
+  [ -n "$files" ] || files=/usr/local/etc/haproxy/haproxy.cfg
+  sockets=$(sed -n 's/^[[:space:]]*stats[[:space:]]\{1,\}socket[[:space:]]\{1,\}\([^[:space:]]*\).*/\1/p' $files)
+fi
+for socket in $sockets; do
+  answer=$(ask "$1" "$socket" 2>/dev/null)
+  case $answer in *srv_addr*) printf '%s\n' "$answer"; exit 0 ;; esac
+done
+echo "no runtime socket of HAProxy answers" >&2
+exit 1
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "\
+1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change
+3 app 1 app1 172.18.0.3 2 0 1 1 12 15 3 4 6 0 0 0 - 80 - 0 0 - - 0
+3 app 2 app2 172.18.0.4 2 8 1 1 12 15 3 4 6 0 0 0 - 80 - 0 0 - - 0
+3 app 3 app3 - 0 32 1 1 12 1 0 0 14 0 0 0 - 80 - 0 0 - - 0
+
+# pxname,svname,qcur,qmax,scur,smax,slim,stot
+app,app1,0,0,3,8,,120
+app,app2,1,0,0,8,,90
+app,app3,0,0,0,0,,0
+";
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn all() -> Vec<Server> {
+        parse(ANSWER)
+    }
+
+    #[test]
+    fn an_answer_is_read() {
+        let servers = all();
+        assert_eq!(servers.len(), 3);
+        assert!(is_answer(ANSWER));
+        assert_eq!(servers[0].address, Some(ip("172.18.0.3")));
+        assert!(servers[0].up && !servers[0].drained && servers[0].sessions == 3);
+        assert!(servers[1].drained && servers[1].sessions == 1);
+        assert!(servers[2].address.is_none() && !servers[2].up);
+    }
+
+    #[test]
+    fn anything_else_is_nothing() {
+        for text in ["", "1 2 3", "Unknown command", "a,b,c,d,e", "3 app 1 app1 - x y"] {
+            assert_eq!(parse(text), vec![], "{text}");
+            assert!(!is_answer(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_left_drained_is_sorted() {
+        let server = |name: &str, address: Option<&str>, backend: &str, drained| Server {
+            backend: backend.to_owned(),
+            name: name.to_owned(),
+            address: address.map(ip),
+            up: true,
+            drained,
+            sessions: 0,
+        };
+        let servers = [
+            server("serving", Some("1.1.1.1"), "app", false),
+            server("ours", Some("1.1.1.2"), "app", true),
+            server("empty", None, "app", true),
+            server("dead", Some("1.1.1.9"), "app", true),
+            server("elsewhere", Some("2.2.2.2"), "other", true),
+            server("elsewhere, empty", None, "other", true),
+        ];
+        let names = |servers: Vec<Server>| servers.into_iter().map(|s| s.name).collect::<Vec<_>>();
+        let (free, dead) = left_drained(&servers, &["1.1.1.1", "1.1.1.2"].map(ip));
+        assert_eq!((names(free), names(dead)), (vec!["ours".into(), "empty".into()], vec!["dead".into()]));
+    }
+
+    #[test]
+    fn a_backend_is_emptied_only_when_no_other_server_serves() {
+        let servers = all();
+        assert_eq!(emptied_without(&servers, &[ip("172.18.0.3")]), Some("app"), "the other one is drained");
+        assert_eq!(emptied_without(&servers, &[ip("172.18.0.4")]), None, "it serves nobody anyway");
+        let mut servers = servers;
+        servers[1].drained = false;
+        assert_eq!(emptied_without(&servers, &[ip("172.18.0.3")]), None, "app2 serves");
+    }
+
+    #[test]
+    fn an_answer_that_changed_nothing_is_a_refusal() {
+        let servers = all();
+        assert_eq!(refused(&servers, &servers[..1], Admin::Drain), Some(&servers[0]));
+        assert_eq!(refused(&servers, &servers[..1], Admin::Ready), None);
+        assert_eq!(refused(&servers, &servers[1..2], Admin::Drain), None);
+        assert_eq!(refused(&servers, &servers[..2], Admin::Ready), Some(&servers[1]));
+        assert_eq!(refused(&[], &servers, Admin::Drain), None, "a slot that is gone");
+    }
+
+    #[test]
+    fn a_command_names_each_slot() {
+        let text = set_state(&all()[..2], Admin::Drain);
+        assert_eq!(text, format!("set server app/app1 state drain; set server app/app2 state drain; {LOOK}"));
+    }
+}

@@ -1,0 +1,233 @@
+//! Services that must be alone, as they are found: a volume of their own, a fixed port, a name. Nobody is refused while the
+//! old container stops and the new one starts.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    thread::{self, JoinHandle},
+};
+
+use zdd_load::Running;
+
+use crate::{
+    bare::{APP, Bare, CADDY, HAPROXY, LITERAL_NGINX, NGINX, Proxy, TRAEFIK},
+    clients,
+    stack::{HELPER, Stack, TIMEOUT, docker, finish, free_port, wait_until},
+};
+
+/// One container, which writes to a volume that nobody else has.
+fn volume() -> String {
+    APP.replace("    scale: 2\n", "    volumes: [\"data:/data\"]\n") + "volumes: {data: {}}\n"
+}
+
+fn is_held_behind(proxy: &Proxy) {
+    Bare::with("held", proxy, &volume()).is_rolled_unnoticed(&format!("held-{}", proxy.name));
+}
+
+#[test]
+fn a_volume_behind_traefik() {
+    is_held_behind(&TRAEFIK);
+}
+
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn a_volume_behind_caddy() {
+    is_held_behind(&CADDY);
+}
+
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn a_volume_behind_haproxy() {
+    is_held_behind(&HAPROXY);
+}
+
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn a_volume_behind_nginx() {
+    is_held_behind(&NGINX);
+}
+
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn a_volume_behind_an_nginx_that_looks_the_name_up_once() {
+    is_held_behind(&LITERAL_NGINX);
+}
+
+/// A container with a port of the machine, of which there can be one only.
+struct Alone {
+    stack: Stack,
+    port: u16,
+}
+
+impl Alone {
+    fn serving(name: &str, lines: &str) -> Alone {
+        let port = free_port();
+        let file = format!(
+            "services:
+  app:
+    image: zdd-app:test
+    ports: [\"127.0.0.1:{port}:80\"]
+    environment:
+      APP_VERSION: ${{APP_VERSION}}
+      APP_ON_TERM: exit
+      APP_HEALTH: ${{APP_HEALTH:-ok}}
+      APP_BOOT_MS: 1000
+      APP_WORK_MS: 20
+    healthcheck: {{test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 1s}}
+    x-zdd: {{wait_timeout: 6s}}
+{lines}
+"
+        );
+        let alone = Alone { stack: Stack::new(name, &file), port };
+        assert_eq!(alone.up("1", "ok").0, 0);
+        alone
+    }
+
+    /// The exit code, and what it says.
+    fn up(&self, version: &str, health: &str) -> (i32, String) {
+        let env = [(HELPER, "auto"), ("APP_VERSION", version), ("APP_HEALTH", health)];
+        let finished = finish(self.stack.command(&["up"], &env).spawn().unwrap());
+        (finished.code, finished.stderr)
+    }
+
+    /// A version that serves, and one that never does.
+    fn nobody_is_refused(&self) {
+        let clients = clients(self.port);
+        let (code, good) = self.up("2", "ok");
+        assert_eq!(code, 0, "{good}");
+        assert!(good.contains("connections to app waited "), "{good}");
+        assert!(clients.iter().all(|load| load.wait_version("2", TIMEOUT)), "{good}");
+        let (code, bad) = self.up("3", "never");
+        assert_eq!(code, 3, "{bad}");
+        assert!(bad.contains("serves again"), "{bad}");
+        let then: Vec<_> = clients.iter().map(Running::succeeded).collect();
+        let goes_on = |(load, then): (&Running, usize)| load.succeeded() > then + 20;
+        wait_until("good answers", || clients.iter().zip(then.iter().copied()).all(goes_on));
+        for report in clients.into_iter().map(Running::stop) {
+            assert!(report.failed().is_empty(), "{report}\n{good}\n{bad}");
+            assert!(report.never_back("1", "2"), "{}", report.timeline());
+        }
+    }
+}
+
+#[test]
+fn a_fixed_port_and_a_volume() {
+    let lines = "    volumes: [\"data:/data\"]\nvolumes: {data: {}}";
+    Alone::serving("held-port", lines).nobody_is_refused();
+}
+
+/// Compose has to replace it: an anonymous volume is handed on, and so is a name.
+#[test]
+fn a_name_and_a_volume_without_one() {
+    let lines =
+        format!("    container_name: zddtest-held-name-{}\n    volumes: [/cache]", std::process::id());
+    let alone = Alone::serving("held-name", &lines);
+    let volume = || {
+        let mounts = "{{range .Mounts}}{{.Name}}{{end}}";
+        docker(&["inspect", "--format", mounts, &alone.stack.containers("app")[0].id])
+    };
+    let before = volume();
+    alone.nobody_is_refused();
+    assert_eq!(volume(), before);
+}
+
+/// Who waits is served by the container that has started, although nobody is there any more to say that it is ready.
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn killed_while_connections_wait() {
+    let lines = "    volumes: [\"data:/data\"]\nvolumes: {data: {}}";
+    let alone = Alone::serving("held-killed", lines);
+    let clients = clients(alone.port);
+    let env = [(HELPER, "auto"), ("APP_VERSION", "2")];
+    let mut child = alone.stack.command(&["up"], &env).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let said: Vec<_> = lines.take_while(|line| !line.contains("app-2 started")).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(clients.iter().all(|load| load.wait_version("2", TIMEOUT)), "{said:?}");
+    let filter = format!("label=io.zdd.helper={}", alone.stack.project);
+    wait_until("its helpers to be gone", || {
+        docker(&["ps", "--all", "--quiet", "--filter", &filter]).is_empty()
+    });
+    let (code, again) = alone.up("3", "ok");
+    assert_eq!(code, 0, "{again}");
+    assert!(clients.iter().all(|load| load.wait_version("3", TIMEOUT)), "{again}");
+    for report in clients.into_iter().map(Running::stop) {
+        assert!(report.failed().is_empty(), "{report}\n{said:#?}\n{again}");
+    }
+    assert_eq!(alone.stack.all_containers().len(), 1);
+}
+
+/// PostgreSQL with its volume, under pgbench with a connection for each transaction: none fails, and none is lost.
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn a_database_that_agrees() {
+    let file = "services:
+  db:
+    image: zdd-postgres:test
+    environment: {VERSION: \"${VERSION:-1}\"}
+    stop_signal: SIGINT
+    volumes: [\"data:/var/lib/postgresql\"]
+    healthcheck: {test: [\"CMD\", \"pg_isready\"], interval: 1s, start_period: 30s}
+    x-zdd: {strategy: held}
+  client:
+    image: zdd-postgres:test
+    command: [\"sleep\", \"3600\"]
+    x-zdd: {monitor: 500ms}
+volumes: {data: {}}
+";
+    let stack = Stack::new("held-postgres", file);
+    let up = |version: &str| {
+        finish(stack.command(&["up"], &[(HELPER, "auto"), ("VERSION", version)]).spawn().unwrap())
+    };
+    let first = up("1");
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let client = stack.containers("client")[0].id.clone();
+    let in_client = |words: &[&str]| docker(&[&["exec", &client], words].concat());
+    in_client(&["pgbench", "--initialize", "--quiet", "--host", "db", "postgres"]);
+    let bench =
+        ["pgbench", "--host", "db", "--connect", "--client", "4", "--rate", "40", "--time", "25", "postgres"];
+    let load = Command::new("docker").args([&["exec", &client], &bench[..]].concat()).output_later();
+    wait_until("transactions", || count(&in_client) >= 40);
+    let second = up("2");
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    assert!(second.stderr.contains("connections to db waited "), "{}", second.stderr);
+    let report = load.join().unwrap();
+    let number = |what: &str| -> usize {
+        let line =
+            report.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_else(|| panic!("{report}"));
+        line.split([' ', '(']).find_map(|word| word.parse().ok()).unwrap_or_else(|| panic!("{report}"))
+    };
+    assert_eq!(number("number of failed transactions: "), 0, "{report}\n{}", second.stderr);
+    assert_eq!(number("number of transactions actually processed: "), count(&in_client), "{report}");
+    println!("postgres: {} transactions, none failed\n{}", count(&in_client), second.stderr);
+}
+
+fn count(in_client: &dyn Fn(&[&str]) -> String) -> usize {
+    let rows = [
+        "psql",
+        "--host",
+        "db",
+        "--tuples-only",
+        "--no-align",
+        "--command",
+        "select count(*) from pgbench_history",
+        "postgres",
+    ];
+    in_client(&rows).trim().parse().unwrap()
+}
+
+/// What a command prints, when it has ended.
+trait Later {
+    fn output_later(&mut self) -> JoinHandle<String>;
+}
+
+impl Later for Command {
+    fn output_later(&mut self) -> JoinHandle<String> {
+        let child = self.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        thread::spawn(move || {
+            let output = child.wait_with_output().unwrap();
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        })
+    }
+}
