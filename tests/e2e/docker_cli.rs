@@ -19,7 +19,7 @@ use crate::{
     draining::posts,
     rolling::served,
     signals::hear_signals,
-    stack::{Seen, Stack, ids, wait_until},
+    stack::{HELPER, Seen, Stack, ids, wait_until},
 };
 
 /// A `DOCKER_CONFIG` whose docker has this build as its plugin, and Compose.
@@ -65,7 +65,8 @@ impl Run {
         hear_signals();
         let (config, output) = (with_plugins(), stack.folder().join("output"));
         let file = File::create(&output).unwrap();
-        command.current_dir(stack.folder()).envs(env.iter().copied()).env("DOCKER_CONFIG", config.path());
+        command.current_dir(stack.folder()).env(HELPER, "off").envs(env.iter().copied());
+        command.env("DOCKER_CONFIG", config.path());
         command.stdout(file.try_clone().unwrap()).stderr(file);
         Run { child: command.spawn().unwrap(), output, _config: config }
     }

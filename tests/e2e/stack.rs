@@ -21,7 +21,7 @@ pub const NGINX: &str = "zdd-nginx:test";
 /// Longer than anything that goes well.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two looks, most of which are a call of docker that takes a tenth of it.
-const LOOK: Duration = Duration::from_millis(150);
+const LOOK: Duration = Duration::from_millis(300);
 
 /// Ports of one run: outside the range that the engine gives away by itself.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
