@@ -10,6 +10,8 @@ use std::fmt;
 
 use clap::{Arg, ArgAction, Command};
 
+use crate::engine::WATCHDOG;
+
 pub use complete::{Candidate, Project, complete, project_flags};
 
 /// As docker knows it.
@@ -39,6 +41,11 @@ pub enum Kind {
     Hooks,
     /// Write the man pages into this folder: for the scripts that install or package the program.
     Man(OsString),
+    /// Wait for the end of this process, which works on the project: it starts the program so itself.
+    Watchdog {
+        project: String,
+        pid: u32,
+    },
     Run,
 }
 
@@ -78,6 +85,7 @@ pub fn split(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
         (None, Some("docker-cli-plugin-metadata")) => Kind::Metadata,
         (None, Some("docker-cli-plugin-hooks")) => Kind::Hooks,
         (None, Some("__man")) => Kind::Man(rest.get(1).cloned().unwrap_or_else(|| ".".into())),
+        (None, Some(WATCHDOG)) => watchdog(&rest[1..]),
         (None, Some("__complete" | "__completeNoDesc")) => {
             Kind::Complete(completed(&rest[1..], &mut globals))
         }
@@ -87,6 +95,15 @@ pub fn split(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
         (None, _) => Kind::Run,
     };
     Ok(Invocation { docker_globals: globals, rest, kind })
+}
+
+/// One without a process to wait for would do its work at once.
+fn watchdog(words: &[OsString]) -> Kind {
+    let text = |at: usize| words.get(at).and_then(|word| word.to_str());
+    match (text(0), text(1).and_then(|word| word.parse().ok())) {
+        (Some(project), Some(pid)) => Kind::Watchdog { project: project.to_owned(), pid },
+        _ => Kind::Run,
+    }
 }
 
 /// Docker's own flags, which stand before the plugin's name only. Source: `docker --help` of 28.2.2.
@@ -313,6 +330,8 @@ mod tests {
             ("docker-cli-plugin-metadata", Kind::Metadata),
             ("zdd docker-cli-plugin-hooks {}", Kind::Hooks),
             ("__man /tmp/man1", Kind::Man("/tmp/man1".into())),
+            ("-c V __watchdog shop 7", Kind::Watchdog { project: "shop".to_owned(), pid: 7 }),
+            ("__watchdog shop", Kind::Run),
             ("help zdd", help("")),
             ("help zdd up", help("up")),
             ("-c V help zdd up", help("up")),

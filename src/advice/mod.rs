@@ -171,6 +171,7 @@ const RULES: &[Rule] = &[
     rule("shared-volume", Hint, DOCTOR, AllMany(definition::shared_volumes)),
     rule("one-batch", Hint, PLAN, Each(rollout::one_batch)),
     rule("downtime", Warning, PLAN, Each(rollout::downtime)),
+    rule("datagrams", Warning, PLAN, Each(rollout::datagrams)),
     rule("anonymous-volume", Warning, PLAN, Each(rollout::anonymous_volume)),
     rule("left-behind", Warning, PLAN, EachMany(rollout::left_behind)),
 ];

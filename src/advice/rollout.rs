@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Finding, Subject};
 use crate::{
-    engine::{Replica, State},
+    engine::{Protocol, Replica, State},
     event::Verdict,
     plan::What,
     project::{Hazard, hazards},
@@ -21,6 +21,19 @@ pub fn one_batch(subject: &Subject) -> Option<Finding> {
 pub fn downtime(subject: &Subject) -> Option<Finding> {
     let problem = "its requests fail from the stop of the old container to the start of the new";
     (subject.plan?.verdict == Verdict::Recreate).then(|| subject.finding(&[], problem))
+}
+
+/// Only connections can wait.
+pub fn datagrams(subject: &Subject) -> Option<Finding> {
+    let plan = subject.plan.filter(|plan| plan.verdict == Verdict::Hold && !plan.operations.is_empty())?;
+    let published = plan.before.iter().flat_map(|replica| &replica.published);
+    let ports = published.filter(|one| one.protocol == Protocol::Udp).map(|one| one.port);
+    let ports: BTreeSet<_> = ports.map(|port| format!("{port}/udp")).collect();
+    let problem = || {
+        let ports = join(&Vec::from_iter(&ports));
+        format!("datagrams to {ports} are dropped from the stop of the old container to the start of the new")
+    };
+    (!ports.is_empty()).then(|| subject.finding(&["ports"], problem()))
 }
 
 /// A rolled replica starts with new anonymous volumes (Compose 5.6.1; a recreated one would inherit them), and those of

@@ -20,6 +20,7 @@ mod start;
 mod status;
 mod summary;
 mod up;
+mod watchdog;
 mod way_back;
 
 use std::{

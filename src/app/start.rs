@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{Context, docker, doctor, environment, history, rollback, say, status, up};
+use super::{Context, docker, doctor, environment, history, rollback, say, status, up, watchdog};
 use crate::{
     cli::{self, Cli, CliError, Command, ComposeFlags},
     event::{End, Event},
@@ -31,6 +31,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
         Kind::Complete(words) => print(&complete(&invocation.docker_globals, &words)),
         Kind::Help(words) => show(&cli::help(&words)),
         Kind::Man(folder) => write_man_pages(folder.as_ref()),
+        Kind::Watchdog { project, pid } => watchdog::watch(invocation.docker_globals, &project, pid),
         Kind::Run => command(invocation.docker_globals, invocation.rest),
     }
 }

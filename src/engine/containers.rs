@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Attached, Call, CallError, Container, ContainerRef, Docker, ENDLESS, Engine, Hook, HookRun, Listener,
-    Network, PRE_START_LABEL, Process, UpOptions,
+    Network, Order, PRE_START_LABEL, Process, Told, UpOptions,
     container::{ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, parse_inspect},
-    garbage, hook_environment, is_id, mask, only_missing, program_of,
+    garbage, hook_environment, is_id, mask, only_missing, program_of, watchdog,
 };
 
 /// What can change a gate's mind. Health probes themselves (`exec_*`) would flood.
@@ -155,6 +155,16 @@ impl Engine for Docker {
         let mut call = self.call(words, self.quick());
         call.shown = Some(format!("docker exec {} sh", short(id)));
         self.runner.run(&call)
+    }
+
+    fn keep_shell(&self, id: &str, script: &str, args: &[&str]) -> Result<Attached, CallError> {
+        let words = ["exec", "-i", id, "sh", "-c", script, "zdd"].into_iter().chain(args.iter().copied());
+        self.attach(&words.map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    fn stand_by(&self, service: &str, order: Option<Order>) {
+        let told = Told { service: service.to_owned(), order };
+        self.watchdog.tell(&told, || watchdog::begin(&self.globals, self.project()));
     }
 }
 

@@ -18,13 +18,14 @@ mod progress;
 mod replica;
 mod volumes;
 mod warnings;
+#[allow(clippy::disallowed_methods, reason = "it starts a process")]
+mod watchdog;
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
 
 use self::config::Hook;
-use self::process::{Answer, Call};
 pub use self::{
     attached::Attached,
     compose::{HookRun, UpOptions, Version, WholeUp},
@@ -38,6 +39,11 @@ pub use self::{
     process::{CallError, Listener, Problem, Runner},
     progress::{Effect, Preview, Progress},
     replica::{Replica, ids, references},
+    watchdog::{Order, Told, WATCHDOG},
+};
+use self::{
+    process::{Answer, Call},
+    watchdog::Watchdog,
 };
 use crate::text::mask::mask;
 
@@ -118,6 +124,12 @@ pub trait Engine: Sync {
     /// # Errors
     /// No shell in the image, or the script's own failure.
     fn exec_shell(&self, id: &str, script: &str, args: &[&str]) -> Result<String, CallError>;
+
+    /// Runs a script by a shell in a container. Its input ends with what comes back, and with this program.
+    fn keep_shell(&self, id: &str, script: &str, args: &[&str]) -> Result<Attached, CallError>;
+
+    /// What is to be done for a service should this program be killed; `None`: nothing any more.
+    fn stand_by(&self, service: &str, order: Option<Order>);
 }
 
 /// Overrides how long one call may take before it counts as hanging.
@@ -146,6 +158,7 @@ pub struct Docker {
     project: Option<String>,
     /// What one quick call may take.
     timeout: Duration,
+    watchdog: Watchdog,
 }
 
 impl Docker {
@@ -168,6 +181,7 @@ impl Docker {
             stdin: stdin.map(Arc::new),
             project: None,
             timeout: call_timeout(timeout)?,
+            watchdog: Watchdog::default(),
         })
     }
 

@@ -44,7 +44,7 @@ pub trait Performer {
     /// Leaves both generations running.
     fn pause(&mut self, journal: &mut Journal<Self::Effect>);
 
-    /// Whatever became of it: nothing that was begun for the time of the rollout goes on.
+    /// Whatever became of it, also after a second interrupt: nothing that was begun for the time of the rollout goes on.
     fn end(&mut self);
 
     /// The last look before nothing can be undone any more.

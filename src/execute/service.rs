@@ -40,9 +40,7 @@ impl<P: Performer> Run<'_, P> {
             Err(Halt::Interrupted) => (self.break_off(), None),
             Err(Halt::Failed(failure)) => (self.fail(&failure), Some(*failure)),
         };
-        if !self.stage.waiter.is_abandoned() {
-            self.performer.end();
-        }
+        self.performer.end();
         // A second interrupt may also have come during the rollback.
         match self.stage.waiter.is_abandoned() {
             true => (Outcome::Interrupted, None),

@@ -14,6 +14,8 @@ use crate::{
 };
 
 const RETRY: Duration = Duration::from_millis(500);
+/// From the end of a process's files to its own.
+const DIES_WITHIN: Duration = Duration::from_secs(2);
 /// So often another run may release its lock between our creating the volume and looking at it.
 const ATTEMPTS: usize = 10;
 
@@ -125,6 +127,30 @@ fn claim_of(volume: &str) -> String {
 pub fn holder(docker: &Docker, project: &str) -> Result<Option<Holder>, CallError> {
     let labels = docker.volume_labels(&volume(project), false)?;
     Ok(labels.map(|labels| Owner::from_labels(&labels).as_holder(&Owner::here(), Process::look_up)))
+}
+
+/// Whether the lock is, or was left by, this process of this machine.
+///
+/// # Errors
+/// The engine does not answer.
+pub fn is_of(docker: &Docker, project: &str, pid: u32) -> Result<bool, CallError> {
+    let labels = docker.volume_labels(&volume(project), false)?;
+    Ok(labels.is_some_and(|labels| Owner::from_labels(&labels).pid == pid))
+}
+
+/// Takes the lock of a process of this machine that was killed. `None` where another run has it by now, or nobody.
+///
+/// # Errors
+/// The engine does not answer.
+pub fn inherit<'a>(engine: &Engine<'a>, project: &str, pid: u32) -> Result<Option<Lock<'a>>, Stop> {
+    if !is_of(engine.docker, project, pid)? {
+        return Ok(None);
+    }
+    let insistence = Insistence { wait: DIES_WITHIN, by_force: false };
+    match acquire(engine, project, insistence) {
+        Err(stop) if stop.exit == Exit::Locked => Ok(None),
+        lock => lock.map(Some),
+    }
 }
 
 /// Tries once; the owner when it is somebody else.

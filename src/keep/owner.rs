@@ -180,8 +180,17 @@ impl Process {
 /// Field 22 of `/proc/PID/stat`; the name in field 2 may hold spaces and parentheses.
 fn start_of(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    start_in(&stat).map(str::to_owned)
+}
+
+/// A process that has ended, and that nobody has waited for, has started at no time that anybody wrote down.
+fn start_in(stat: &str) -> Option<&str> {
     let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19).map(str::to_owned)
+    let mut fields = rest.split_whitespace();
+    match fields.next()? {
+        "Z" | "X" => Some("ended"),
+        _ => fields.nth(18),
+    }
 }
 
 /// Who holds the project's lock, as a third party may know it.
@@ -243,6 +252,14 @@ mod tests {
 
     fn started(ticks: &str) -> Process {
         Process::Started(ticks.to_owned())
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_not_the_one_that_started() {
+        let rest = (4..22).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(start_in(&format!("7 (a (b) c) S {rest} 4711 23")), Some("4711"));
+        assert_eq!(start_in(&format!("7 (a (b) c) Z {rest} 4711 23")), Some("ended"));
+        assert_eq!(start_in("7 (a"), None);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Way {
     HandOver,
     /// The same where the container must be alone: new connections wait for the next one.
     Hold,
+    /// HAProxy is told that the servers are up while connections to them wait.
+    KeepUp(Haproxy),
     /// Docker's own word, for proxies that read it.
     Unhealthy,
     /// The runtime API of HAProxy.
@@ -61,10 +63,18 @@ pub fn ways(service: &Service, containers: &[Container], helper: &Presence) -> V
     first.into_iter().chain((!drain.plus.is_zero()).then_some(delay)).collect()
 }
 
+/// Those of a service whose connections wait, whatever is written: who stands in is found as the container was, and
+/// passes on to it until they do.
+pub fn ways_to_hold(service: &Service, containers: &[Container]) -> Vec<Way> {
+    let proxy = Haproxy::find(&service.name, None, None, containers).map(Way::KeepUp);
+    proxy.into_iter().chain([Way::Hold]).collect()
+}
+
 impl Way {
     fn open(&self) -> Box<dyn Proxy> {
         match self {
             Way::HandOver | Way::Hold => Box::new(hand_over::Session::default()),
+            Way::KeepUp(found) => Box::new(haproxy::KeepUp::new(found)),
             Way::Unhealthy => Box::new(UntilUnhealthy),
             Way::Haproxy(found) => Box::new(haproxy::Session::new(found)),
             Way::Delay { seconds } => Box::new(Delay(Duration::from_secs_f64(*seconds))),
@@ -79,7 +89,7 @@ impl Way {
     /// The containers of proxies that are asked.
     pub fn proxies(&self) -> &[Replica] {
         match self {
-            Way::Haproxy(found) => &found.proxies,
+            Way::Haproxy(found) | Way::KeepUp(found) => &found.proxies,
             Way::HandOver | Way::Hold | Way::Unhealthy | Way::Delay { .. } => &[],
         }
     }
@@ -91,6 +101,8 @@ impl fmt::Display for Way {
         match self {
             Way::HandOver => f.write_str(" until it has no connection; new ones go to its successor"),
             Way::Hold => f.write_str(" until it has no connection; new ones wait"),
+            // It is not known before whether HAProxy can be asked.
+            Way::KeepUp(_) => Ok(()),
             Way::Unhealthy => f.write_str(" until Docker calls it unhealthy"),
             Way::Haproxy(found) => write!(f, " through HAProxy in {}", found.names()),
             Way::Delay { seconds } => {

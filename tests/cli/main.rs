@@ -31,4 +31,5 @@ mod secrets;
 mod signals;
 mod status;
 mod variables;
+mod watchdog;
 mod words;

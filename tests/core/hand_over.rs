@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 use zdd::{
+    engine::{Container, Protocol, Published},
     event::{Outcome, Verdict},
     helper::Presence,
     plan::Request,
@@ -9,7 +10,7 @@ use zdd::{
 
 use crate::{
     make::{Turned, current, outdated, project},
-    world::{Trouble, World},
+    world::{Trouble, World, running},
 };
 
 const TWO: &str = "services: {web: {image: app, scale: 2}}";
@@ -132,6 +133,45 @@ fn a_plan_says_why_there_is_none() {
 fn connections_wait_where_a_container_must_be_alone() {
     let file = "services: {web: {image: app, ports: [{target: 80, published: '80'}]}}";
     assert_snapshot!(told(file, vec![outdated("web", 1)]));
+}
+
+#[test]
+fn a_plan_says_what_cannot_wait() {
+    let project =
+        project("services: {web: {image: app, ports: [{target: 53, published: '53', protocol: udp}]}}");
+    let port = |port, protocol| Published { on: None, port, target: port, protocol };
+    let published = vec![port(80, Protocol::Tcp), port(53, Protocol::Udp)];
+    let world = World::new(&project, vec![Container { published, ..outdated("web", 1) }]).on_a_network();
+    let plan = world.plan(&Request::default());
+    let said = "datagrams to 53/udp are dropped from the stop of the old container to the start of the new";
+    assert_eq!(plan.services[0].notes, [said]);
+}
+
+/// Wherever the run is killed one of both runs in the end, and never two. Going back too.
+#[test]
+fn whenever_the_run_is_killed_the_old_or_the_new_one_is_started() {
+    let files =
+        ["ports: [{target: 80, published: '80'}]", "container_name: it", "x-zdd: {strategy: recreate}"];
+    for (file, bad) in files.into_iter().flat_map(|file| [(file, false), (file, true)]) {
+        let project = project(&format!("services: {{web: {{image: app, {file}}}}}"));
+        let mut started = 0;
+        for at in 0..14 {
+            let world = World::new(&project, vec![outdated("web", 1)]).on_a_network();
+            if bad {
+                world.spoil_new_ones();
+            }
+            let plan = world.plan(&Request::default());
+            world
+                .perform(&plan, Some((at, Trouble::Power)))
+                .unwrap_or_else(|broken| panic!("{at}: {broken}"));
+            let before = world.containers().iter().filter(|c| running(c)).count();
+            world.do_what_is_left().unwrap_or_else(|broken| panic!("{at}: {broken}\n{plan}"));
+            let after = world.containers().iter().filter(|c| running(c)).count();
+            assert_eq!(after, 1, "{file}, killed at {at}: {:?}", world.containers());
+            started += after - before;
+        }
+        assert!(started >= 2, "{file}: {started}");
+    }
 }
 
 /// Wherever it is cut short nothing stays on the host, and nobody starts beside another.

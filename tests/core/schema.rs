@@ -126,7 +126,7 @@ fn every_operation_stands_in_the_schema_of_the_plan() {
     same(operations, written.clone());
     let service = &plan["$defs"]["service"]["properties"];
     same(
-        variants!(Way: HandOver, Hold, Unhealthy, Haproxy, Delay),
+        variants!(Way: HandOver, Hold, KeepUp, Unhealthy, Haproxy, Delay),
         constants(&service["ways"]["items"]["oneOf"], "by"),
     );
     let start = written.iter().position(|operation| operation == "start");

@@ -12,7 +12,8 @@ use std::{
 
 use zdd::{
     engine::{
-        CallError, Container, ContainerRef, Engine, HookRun, Network, Problem, State, UpOptions,
+        Attached, CallError, Container, ContainerRef, Engine, HookRun, Network, Order as ToDo, Problem,
+        State, UpOptions,
         config::Hook,
         container::{Process, RestartPolicy},
     },
@@ -21,7 +22,7 @@ use zdd::{
     helper::{Help, Presence},
     interrupt::Interrupt,
     plan::{Plan, Request, ServicePlan, What},
-    platform::compose::{Containers, Observed},
+    platform::compose::{Containers, Next, Observed, next},
     project::{Order, Project, Service, Strategy, hazards},
     stage::Stage,
     wait::{Clock, Waiter, Waker},
@@ -61,6 +62,8 @@ struct Simulation {
     born: u32,
     /// New ones never become healthy.
     new_are_bad: bool,
+    /// What is to be done should the run be killed now.
+    left_to_do: Option<ToDo>,
     run: Run,
 }
 
@@ -104,8 +107,9 @@ impl<'a> World<'a> {
         }
         let exclusive = !hazards("web", project).is_empty() && service.settings.strategy != Strategy::Rolling;
         let born = containers.iter().map(|c| c.number).max().unwrap_or(0);
-        let (host, run) = Default::default();
-        let simulation = Simulation { containers, host, service, exclusive, born, new_are_bad: false, run };
+        let (host, left_to_do, run) = Default::default();
+        let simulation =
+            Simulation { containers, host, service, exclusive, born, new_are_bad: false, left_to_do, run };
         World { project, simulation: Arc::new(Mutex::new(simulation)) }
     }
 
@@ -135,6 +139,18 @@ impl<'a> World<'a> {
 
     pub fn containers(&self) -> Vec<Container> {
         self.simulation().containers.clone()
+    }
+
+    /// What another process does when the run was killed. It may start one beside another as little as the run.
+    pub fn do_what_is_left(&self) -> Result<(), String> {
+        let mut world = self.simulation();
+        let Some(left_to_do) = world.left_to_do.take() else { return Ok(()) };
+        // The helpers let go of an address that somebody takes.
+        world.host = world.host.take().map(|_| Arc::default());
+        if let Next::Start(ids) = next(&left_to_do, &world.containers) {
+            ids.iter().try_for_each(|id| world.launch(id)).map_err(|error| error.to_string())?;
+        }
+        std::mem::take(&mut world.run).broken.map_or(Ok(()), Err)
     }
 
     pub fn spoil_new_ones(&self) {
@@ -551,6 +567,17 @@ impl Engine for World<'_> {
 
     fn await_hooks(&self, _ids: &[String], _signaled: bool) -> Result<(), CallError> {
         Ok(())
+    }
+
+    fn keep_shell(&self, _id: &str, _script: &str, _args: &[&str]) -> Result<Attached, CallError> {
+        Err(failed("exec", "there is no shell"))
+    }
+
+    fn stand_by(&self, _service: &str, order: Option<ToDo>) {
+        let mut world = self.simulation();
+        if !world.run.power_is_gone {
+            world.left_to_do = order;
+        }
     }
 
     fn exec_shell(&self, _id: &str, _script: &str, _args: &[&str]) -> Result<String, CallError> {

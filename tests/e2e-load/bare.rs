@@ -90,6 +90,30 @@ backend app
 ",
 };
 
+/// It asks the app itself whether it is well, and finds nobody there for longer than it bears.
+pub const CHECKING_HAPROXY: Proxy = Proxy {
+    name: "checking-haproxy",
+    service: HAPROXY.service,
+    configuration: "global
+    stats socket /var/lib/haproxy/admin.sock mode 600 level admin
+resolvers docker
+    nameserver dns 127.0.0.11:53
+    hold valid 1s
+defaults
+    mode http
+    timeout connect 1s
+    timeout check 500ms
+    timeout client 30s
+    timeout server 30s
+frontend web
+    bind :80
+    default_backend app
+backend app
+    option httpchk GET /health
+    server-template app 4 app:80 check inter 300ms fall 2 resolvers docker init-addr none
+",
+};
+
 /// It looks the name up when it starts, and never again.
 const STATIC_HAPROXY: Proxy = Proxy {
     name: "static-haproxy",
@@ -193,6 +217,12 @@ impl Tool {
 }
 
 impl Bare {
+    /// The shells that run in the proxy's container.
+    pub fn shells(&self) -> usize {
+        let processes = docker(&["top", &self.stack.containers("proxy")[0].id, "-eo", "pid,comm"]);
+        processes.lines().filter(|line| line.ends_with(" sh") || line.ends_with(" dash")).count()
+    }
+
     fn serving(proxy: &Proxy) -> Bare {
         Bare::with("bare", proxy, APP)
     }

@@ -10,7 +10,7 @@ use std::{
 use zdd_load::Running;
 
 use crate::{
-    bare::{APP, Bare, CADDY, HAPROXY, LITERAL_NGINX, NGINX, Proxy, TRAEFIK},
+    bare::{APP, Bare, CADDY, CHECKING_HAPROXY, HAPROXY, LITERAL_NGINX, NGINX, Proxy, TRAEFIK},
     clients,
     stack::{HELPER, Stack, TIMEOUT, docker, finish, free_port, wait_until},
 };
@@ -53,14 +53,29 @@ fn a_volume_behind_an_nginx_that_looks_the_name_up_once() {
     is_held_behind(&LITERAL_NGINX);
 }
 
+/// Its checks get no answer for three seconds, and would have it answer 503 after one.
+#[test]
+#[ignore = "takes long; scripts/test long"]
+fn a_volume_behind_a_haproxy_that_checks_by_http() {
+    let slow = volume().replace("APP_BOOT_MS: 1000", "APP_BOOT_MS: 3000");
+    let bare = Bare::with("held", &CHECKING_HAPROXY, &slow);
+    bare.is_rolled_unnoticed("held-checking-haproxy");
+    wait_until("nobody to speak to HAProxy", || bare.shells() == 0);
+}
+
 /// A container with a port of the machine, of which there can be one only.
-struct Alone {
-    stack: Stack,
-    port: u16,
+pub struct Alone {
+    pub stack: Stack,
+    pub port: u16,
 }
 
 impl Alone {
-    fn serving(name: &str, lines: &str) -> Alone {
+    pub fn serving(name: &str, lines: &str) -> Alone {
+        Alone::edited(name, lines, |file, _| file)
+    }
+
+    /// With a file that is edited; the port is that of the machine.
+    pub fn edited(name: &str, lines: &str, edit: impl Fn(String, u16) -> String) -> Alone {
         let port = free_port();
         let file = format!(
             "services:
@@ -71,27 +86,38 @@ impl Alone {
       APP_VERSION: ${{APP_VERSION}}
       APP_ON_TERM: exit
       APP_HEALTH: ${{APP_HEALTH:-ok}}
-      APP_BOOT_MS: 1000
+      APP_BOOT_MS: ${{APP_BOOT_MS:-1000}}
       APP_WORK_MS: 20
     healthcheck: {{test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 1s}}
-    x-zdd: {{wait_timeout: 6s}}
+    x-zdd: {{wait_timeout: \"${{WAIT:-6s}}\", hold: \"${{HOLD:-60s}}\"}}
 {lines}
 "
         );
-        let alone = Alone { stack: Stack::new(name, &file), port };
-        assert_eq!(alone.up("1", "ok").0, 0);
+        let alone = Alone { stack: Stack::new(name, &edit(file, port)), port };
+        let (code, first) = alone.up("1", "ok");
+        assert_eq!(code, 0, "{first}");
         alone
     }
 
     /// The exit code, and what it says.
-    fn up(&self, version: &str, health: &str) -> (i32, String) {
-        let env = [(HELPER, "auto"), ("APP_VERSION", version), ("APP_HEALTH", health)];
-        let finished = finish(self.stack.command(&["up"], &env).spawn().unwrap());
+    pub fn up(&self, version: &str, health: &str) -> (i32, String) {
+        let finished = finish(self.command(version, health).spawn().unwrap());
         (finished.code, finished.stderr)
     }
 
+    pub fn command(&self, version: &str, health: &str) -> Command {
+        let env = [(HELPER, "auto"), ("APP_VERSION", version), ("APP_HEALTH", health)];
+        self.stack.command(&["up"], &env)
+    }
+
+    /// Whatever the rollouts have left beside the containers, a line each.
+    pub fn left(&self) -> String {
+        let filter = format!("label=io.zdd.helper={}", self.stack.project);
+        docker(&["ps", "--all", "--quiet", "--filter", &filter]) + &self.stack.locks()
+    }
+
     /// A version that serves, and one that never does.
-    fn nobody_is_refused(&self) {
+    pub fn nobody_is_refused(&self) {
         let clients = clients(self.port);
         let (code, good) = self.up("2", "ok");
         assert_eq!(code, 0, "{good}");

@@ -5,8 +5,13 @@
 #[allow(dead_code, reason = "shared with the other end-to-end tests")]
 mod stack;
 
+#[path = "../e2e/faults/rig.rs"]
+#[allow(dead_code, reason = "shared with the other end-to-end tests")]
+mod rig;
+
 mod bare;
 mod held;
+mod held_bad;
 
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use crate::net::{Container, Net, V, VERSIONS};
 use crate::process::{Helper, comes_true};
 use crate::traffic::{Connection, Server, abort, who, who_by_udp};
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -197,6 +197,46 @@ fn a_thousand_wait_at_once() {
         assert_eq!(connection.line(), "new");
     }
     assert!(comes_true(10, || at.helper.ok("relayed") == "waiting=0 joined=0"));
+}
+
+/// What a helper keeps of each does not grow with what its client sends.
+#[test]
+fn ten_thousand_wait_in_little_memory() {
+    let Some(mut at) = Held::new() else { return };
+    // Each side of each connection is a file of this process.
+    let most = raise_file_limit() as usize;
+    let many = ((most - 500) / 2).min(9_900);
+    at.hold();
+    let before = at.helper.memory();
+    let connect = |_| TcpStream::connect((V::Four.address(1), PUBLISHED)).unwrap();
+    let mut all = at.client.namespace.run(move || (0..many).map(connect).collect::<Vec<_>>());
+    all.iter_mut().for_each(|client| client.write_all(&[b'x'; 4000]).unwrap());
+    at.comes_to_wait(many);
+    let waiting = at.helper.memory();
+    let listener = at.new.namespace.run(|| TcpListener::bind(("::", 8080)).unwrap());
+    at.target("new", V::Four);
+    let mut served = Vec::new();
+    for stream in listener.incoming().take(many) {
+        let mut stream = stream.unwrap();
+        stream.read_exact(&mut [0; 4000]).unwrap();
+        stream.write_all(b"new\n").unwrap();
+        served.push(stream);
+    }
+    for mut client in all {
+        client.read_exact(&mut [0; 4]).unwrap();
+    }
+    let joined = at.helper.memory();
+    println!("{many} wait: {before} bytes before, {waiting} waiting, {joined} joined");
+    assert!(waiting - before < many * 1000, "{before} {waiting}");
+    assert!(joined - before < many * 2000, "{before} {joined}");
+}
+
+/// How many files it may open.
+fn raise_file_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(1 << 20);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum }).unwrap();
+    most
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod restore;
 mod retire;
 mod rollout;
 mod start;
+mod watchdog;
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ pub use self::{
     observe::Observed,
     planner::{plan, prospects},
     rollout::{Rollout, tolerate_missing},
+    watchdog::{Next, next},
 };
 use super::Platform;
 use crate::{

@@ -26,6 +26,7 @@ impl Rollout<'_> {
             self.ended_within(self.grace(stopped), stopped).map_err(text)?;
         }
         let back = self.bring_back(stopped).map_err(text)?;
+        self.stand_down();
         self.await_restored(&back)
     }
 
@@ -159,8 +160,10 @@ impl Rollout<'_> {
         };
         let _turn = self.take_turn();
         let known = self.again(|| self.engine().container_ids(Some(&self.plan.service))).map_err(text)?;
+        self.stand_by_beside_compose(&[]);
         let options = UpOptions { scale: old.len() as u32, ..self.as_compose_does(true, old) };
         self.recreate_watched(&known, || engine.up(&options)).map_err(text)?;
+        self.stand_down();
         let back = self.again(|| self.made_since(&known)).map_err(text)?;
         self.reporter().each(&back, Generation::Old, &Phase::Restoring);
         self.await_restored(&back)

@@ -66,6 +66,10 @@ impl Rollout<'_> {
         // In this order: nobody is to wait for the turn of others.
         let turn = self.is_handed_over().then(|| self.take_turn()).flatten();
         let began = self.now();
+        if self.plan.verdict.is_alone() {
+            self.stopped = going.iter().filter(|replica| replica.runs()).cloned().collect();
+            self.stand_by(&self.stopped, &going);
+        }
         // Until now all goes on as before.
         self.with_proxies(|proxies, scene| proxies.wait(&going, scene))?;
         let drained = journal.effects_mut().rev().find_map(|effect| match effect {

@@ -82,6 +82,8 @@ pub struct Rollout<'a> {
     pub(super) down_since: Option<Instant>,
     /// Nothing else of the project starts: an address is kept for those who wait.
     pub(super) turn: Option<MutexGuard<'a, ()>>,
+    /// Those that were stopped last, and ran before.
+    pub(super) stopped: Vec<Replica>,
     /// Compose has removed the old ones.
     pub(super) replaced: bool,
 }
@@ -118,6 +120,7 @@ impl<'a> Rollout<'a> {
             findings: Findings::default(),
             down_since: None,
             turn: None,
+            stopped: vec![],
             replaced: false,
         };
         rollout.with_proxies(|proxies, scene| proxies.prepare(&plan.before, scene));
@@ -274,6 +277,7 @@ impl Performer for Rollout<'_> {
             Effect::Recreate { old, known, cut_off, .. } => self.restart_recreated(&old, &known, cut_off, to),
             // Removed they are when the old ones run again.
             Effect::Run { made } => {
+                self.stand_by(&self.stopped, &made);
                 if self.is_held() {
                     self.let_wait(&made);
                 }
@@ -309,7 +313,8 @@ impl Performer for Rollout<'_> {
     }
 
     fn end(&mut self) {
-        if self.is_held() {
+        self.stand_down();
+        if self.is_held() && !self.stage.waiter.is_abandoned() {
             self.release_to_who_runs();
         }
     }

@@ -42,7 +42,9 @@ impl<'a> Rollout<'a> {
     pub(super) fn start_created(&mut self, batch: u32, journal: &mut Journal<Effect>) -> Result<(), Halt> {
         let made = Effect::made_of(batch, journal);
         journal.enter(Effect::Run { made: made.clone() });
+        self.stand_by(&made, &[]);
         self.start_watched(&made)?;
+        self.stand_down();
         self.reporter().each(&made, Generation::New, &Phase::Started);
         // Without a healthcheck nobody can tell when it serves; it runs from now on.
         self.findings.downtime = self.down_since.map(|since| self.now().saturating_duration_since(since));
@@ -252,6 +254,7 @@ impl<'a> Rollout<'a> {
         if !self.is_held() {
             self.reporter().each(old, Generation::Old, &Phase::Stopping { grace: self.grace(old) });
         }
+        self.stand_by_beside_compose(old);
         let began = *self.down_since.get_or_insert(self.stage.waiter.clock.now());
         let (engine, options) = (self.engine(), self.as_compose_does(true, old));
         let up = self.recreate_watched(&before, || engine.up(&options));
@@ -262,6 +265,7 @@ impl<'a> Rollout<'a> {
             *cut_off = matches!(&up, Err(CallError { problem: Problem::Deadline(_), .. }));
         }
         up?;
+        self.stand_down();
         self.warn_unless_as_planned(&new);
         // Without a healthcheck nobody can tell when it serves; it runs from now on.
         self.findings.downtime = Some(self.now().saturating_duration_since(began));

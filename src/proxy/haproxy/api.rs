@@ -17,6 +17,8 @@ pub struct Server {
     pub up: bool,
     /// Somebody set it to drain.
     pub drained: bool,
+    /// HAProxy checks it.
+    pub checked: bool,
     /// Requests that it has in hand or waiting.
     pub sessions: u64,
 }
@@ -30,6 +32,9 @@ impl Server {
 
 /// `srv_admin_state`: drain forced by the runtime API (HAProxy `SRV_ADMF_FDRAIN`).
 const FORCED_DRAIN: u32 = 0x08;
+
+/// `srv_check_state`: checks are configured and on (HAProxy `CHK_ST_CONFIGURED | CHK_ST_ENABLED`).
+const CHECKED: u32 = 0x06;
 
 /// What is asked every time: the slots and their sessions.
 pub const LOOK: &str = "show servers state; show stat -1 4 -1";
@@ -49,6 +54,20 @@ pub fn set_state<'a>(servers: impl IntoIterator<Item = &'a Server>, state: Admin
     };
     let one = |server: &Server| format!("set server {}/{} state {word}; ", server.backend, server.name);
     servers.into_iter().map(one).collect::<String>() + LOOK
+}
+
+/// The command that has HAProxy take these servers for up, until so many checks as make one down have failed.
+pub fn set_up<'a>(servers: impl IntoIterator<Item = &'a Server>) -> String {
+    let one = |server: &Server| format!("set server {}/{} health up; ", server.backend, server.name);
+    servers.into_iter().map(one).collect::<String>() + LOOK
+}
+
+/// The slots that are checked of the backends that hold an address of ours: those that one of ours or none is in.
+pub fn checked(servers: &[Server], ours: &[IpAddr]) -> Vec<Server> {
+    let is_ours = |server: &Server| server.address.is_some_and(|address| ours.contains(&address));
+    let backend = |name: &str| servers.iter().any(|server| server.backend == name && is_ours(server));
+    let meant = |s: &&Server| s.checked && (s.address.is_none() || is_ours(s)) && backend(&s.backend);
+    servers.iter().filter(meant).cloned().collect()
 }
 
 /// One of these servers that is not as it was set. HAProxy answers all the same: a socket without `level admin` may
@@ -93,7 +112,9 @@ pub fn emptied_without<'s>(servers: &'s [Server], leaving: &[IpAddr]) -> Option<
     emptied.map(|server| server.backend.as_str())
 }
 
-/// `be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …` (version 1 of the format).
+/// `be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight
+/// srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state …` (version 1 of the
+/// format).
 fn server(line: &str) -> Option<Server> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [id, backend, server_id, name, address, op_state, admin_state, ..] = fields.as_slice() else {
@@ -103,6 +124,7 @@ fn server(line: &str) -> Option<Server> {
     server_id.parse::<u32>().ok()?;
     let op_state: u32 = op_state.parse().ok()?;
     let admin_state: u32 = admin_state.parse().ok()?;
+    let check_state: u32 = fields.get(13).and_then(|text| text.parse().ok()).unwrap_or_default();
     Some(Server {
         backend: (*backend).to_owned(),
         name: (*name).to_owned(),
@@ -111,6 +133,7 @@ fn server(line: &str) -> Option<Server> {
         // 1 is starting (slowstart), 2 running; both get requests.
         up: matches!(op_state, 1 | 2),
         drained: admin_state & FORCED_DRAIN != 0,
+        checked: check_state & CHECKED == CHECKED,
         sessions: 0,
     })
 }
@@ -160,6 +183,20 @@ echo "no runtime socket of HAProxy answers" >&2
 exit 1
 "#;
 
+/// Run by `sh` inside HAProxy's container, with [`SCRIPT`] and its two arguments in $1 to $3: does that again and again,
+/// $4 times at most, every $5 seconds, until its input ends.
+pub const REPEAT: &str = r#"
+exec 3<&0
+cat <&3 >/dev/null &
+times=$4
+while kill -0 $! 2>/dev/null && [ "$times" -gt 0 ]; do
+  sh -c "$1" zdd "$2" "$3" >/dev/null 2>&1
+  sleep "$5" 2>/dev/null || sleep 1
+  times=$((times - 1))
+done
+kill $! 2>/dev/null
+"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +205,7 @@ mod tests {
 1
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change
 3 app 1 app1 172.18.0.3 2 0 1 1 12 15 3 4 6 0 0 0 - 80 - 0 0 - - 0
-3 app 2 app2 172.18.0.4 2 8 1 1 12 15 3 4 6 0 0 0 - 80 - 0 0 - - 0
+3 app 2 app2 172.18.0.4 2 8 1 1 12 15 3 4 2 0 0 0 - 80 - 0 0 - - 0
 3 app 3 app3 - 0 32 1 1 12 1 0 0 14 0 0 0 - 80 - 0 0 - - 0
 
 # pxname,svname,qcur,qmax,scur,smax,slim,stot
@@ -194,6 +231,7 @@ app,app3,0,0,0,0,,0
         assert!(servers[0].up && !servers[0].drained && servers[0].sessions == 3);
         assert!(servers[1].drained && servers[1].sessions == 1);
         assert!(servers[2].address.is_none() && !servers[2].up);
+        assert_eq!([0, 1, 2].map(|at| servers[at].checked), [true, false, true]);
     }
 
     #[test]
@@ -212,6 +250,7 @@ app,app3,0,0,0,0,,0
             address: address.map(ip),
             up: true,
             drained,
+            checked: !drained,
             sessions: 0,
         };
         let servers = [
@@ -225,6 +264,8 @@ app,app3,0,0,0,0,,0
         let names = |servers: Vec<Server>| servers.into_iter().map(|s| s.name).collect::<Vec<_>>();
         let (free, dead) = left_drained(&servers, &["1.1.1.1", "1.1.1.2"].map(ip));
         assert_eq!((names(free), names(dead)), (vec!["ours".into(), "empty".into()], vec!["dead".into()]));
+        assert_eq!(names(checked(&servers, &[ip("1.1.1.1")])), ["serving"]);
+        assert_eq!(names(checked(&servers, &[ip("1.1.1.5")])), [""; 0]);
     }
 
     #[test]
@@ -251,5 +292,6 @@ app,app3,0,0,0,0,,0
     fn a_command_names_each_slot() {
         let text = set_state(&all()[..2], Admin::Drain);
         assert_eq!(text, format!("set server app/app1 state drain; set server app/app2 state drain; {LOOK}"));
+        assert_eq!(set_up(&all()[..1]), format!("set server app/app1 health up; {LOOK}"));
     }
 }

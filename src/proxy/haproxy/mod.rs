@@ -3,6 +3,7 @@
 pub mod api;
 mod drain;
 mod join;
+mod keep_up;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,7 @@ use std::{
 use serde::Serialize;
 
 use self::api::{Admin, Server};
-pub use self::drain::recover;
+pub use self::{drain::recover, keep_up::KeepUp};
 use super::{Lease, Proxy, Scene, program};
 use crate::{
     engine::{CallError, Container, Engine, Problem, Replica, State},

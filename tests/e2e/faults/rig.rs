@@ -92,17 +92,24 @@ impl Rig {
 
     /// The processes that this rig's calls have left: command lines, by the rig's folder in their environment.
     pub fn processes(&self) -> Vec<String> {
+        self.left().into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// With their numbers.
+    pub fn left(&self) -> Vec<(i32, String)> {
         let mark = self.path().display().to_string();
         let ours = |folder: &Path| {
             let environ = fs::read(folder.join("environ")).unwrap_or_default();
             String::from_utf8_lossy(&environ).contains(&format!("FAULTY_DOCKER_DIR={mark}\0"))
         };
         let folders = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-        let command = |folder: PathBuf| {
+        let process = |folder: PathBuf| {
             let text = fs::read(folder.join("cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&text).replace('\0', " ").trim().to_owned()
+            let line = String::from_utf8_lossy(&text).replace('\0', " ").trim().to_owned();
+            let number = folder.file_name()?.to_str()?.parse().ok()?;
+            (!line.is_empty()).then_some((number, line))
         };
-        folders.filter(|folder| ours(folder)).map(command).filter(|line| !line.is_empty()).collect()
+        folders.filter(|folder| ours(folder)).filter_map(process).collect()
     }
 }
 

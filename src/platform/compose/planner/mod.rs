@@ -17,7 +17,7 @@ use crate::{
     engine::{Container, Replica},
     plan::{Plan, Prospect, Request, ServicePlan, What},
     project::{Hazard, Project, Service, hazards},
-    proxy::{self, Way},
+    proxy,
 };
 
 /// Plans the whole request.
@@ -79,14 +79,16 @@ fn plan_service(
     let request = Request { force: request.force && asked, ..request.clone() };
     let case = case(project, service, &mine, observed, &request);
     let plan = if asked { case.plan() } else { case.plan_dependency() };
-    let ways = proxy::ways(service, &observed.containers, &observed.helper);
     let is_held = plan.operations.iter().any(|operation| matches!(operation.what, What::Hold { .. }));
+    let ways = match is_held {
+        true => proxy::ways_to_hold(service, &observed.containers),
+        false => proxy::ways(service, &observed.containers, &observed.helper),
+    };
     let depends_on = service.depends_on.iter().map(|dependency| &dependency.service);
     let planned = |name: &&String| scope.all.contains(*name) && project.services.contains_key(*name);
     ServicePlan {
         asked,
-        // Whatever is written: who stands in is found as the container was, and passes on to it until connections wait.
-        ways: if is_held { vec![Way::Hold] } else { ways },
+        ways,
         after: depends_on.filter(planned).cloned().collect(),
         before: replicas(&mine),
         ..plan
