@@ -65,7 +65,7 @@ impl Hanging {
     }
 
     /// The version that answers, and that nothing is left after a while; then the next run as if nothing had been.
-    fn is_served_by(self, version: &str, clients: &[Running], killed: Instant) {
+    fn becomes_served_by(self, version: &str, clients: &[Running], killed: Instant) {
         assert!(clients.iter().all(|load| load.wait_version(version, ANSWERS_WITHIN)), "nobody answers");
         let answered = killed.elapsed();
         let is_clean = || self.alone.left().is_empty() && self.rig.processes().is_empty();
@@ -90,7 +90,7 @@ fn killed_between_the_stop_and_the_start() {
     let clients = clients(alone.port);
     let mut run = Hanging::begin(alone);
     run.kill_group();
-    run.is_served_by("2", &clients, Instant::now());
+    run.becomes_served_by("2", &clients, Instant::now());
     for report in clients.into_iter().map(Running::stop) {
         assert!(report.failed().is_empty(), "{report}");
     }
@@ -104,7 +104,7 @@ fn everything_is_killed_between_the_stop_and_the_start() {
     let clients = clients(alone.port);
     let mut run = Hanging::begin(alone);
     run.kill_all();
-    run.is_served_by("2", &clients, Instant::now());
+    run.becomes_served_by("2", &clients, Instant::now());
     let failed: usize = clients.into_iter().map(|load| load.stop().failed().len()).sum();
     println!("{failed} failed");
 }
@@ -129,7 +129,7 @@ fn killed_in_the_stop() {
     let killed = Instant::now();
     assert!(rig.was_hit());
     wait_until("the old one to be started again", || started() != before);
-    Hanging { alone, rig, child }.is_served_by("1", &clients, killed);
+    Hanging { alone, rig, child }.becomes_served_by("1", &clients, killed);
     let failed: usize = clients.into_iter().map(|load| load.stop().failed().len()).sum();
     println!("{failed} failed");
 }
