@@ -7,6 +7,7 @@ mod stack;
 
 mod bare;
 mod held;
+mod init;
 
 use std::path::Path;
 
