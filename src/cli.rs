@@ -20,6 +20,8 @@ pub use pace::{LockArgs, Pace};
 pub use parse::{CliError, help, parse};
 pub use watching::{ProbeArgs, Watching};
 
+use crate::init::Kind as ProxyKind;
+
 /// A parsed command line. `command` is never `None` when it comes from [`parse`].
 #[derive(Parser, Clone, Debug)]
 #[command(name = "zdd", bin_name = "docker zdd", disable_help_subcommand = true)]
@@ -117,6 +119,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show what would hinder a rollout, and what to write instead
     Doctor(DoctorArgs),
+    /// Write an override file that makes services rollable
+    Init(InitArgs),
     /// Show what runs of each service, and a rollout in progress
     Status(StatusArgs),
     /// List the revisions that were deployed
@@ -208,6 +212,25 @@ pub struct DoctorArgs {
     /// Format the output. Values: [text | json] (default: text)
     #[arg(long, value_enum, default_value_t)]
     pub format: PlanFormat,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct InitArgs {
+    /// Services to make rollable, all that can be when none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Write to this file (default: compose.override.yaml, beside the Compose file)
+    #[arg(short, long, value_hint = ValueHint::FilePath)]
+    pub output: Option<String>,
+    /// Proxy that takes over fixed ports ("haproxy"|"traefik"|"caddy")
+    #[arg(long)]
+    pub proxy: Option<ProxyKind>,
+    /// Print the file and write nothing
+    #[arg(long)]
+    pub stdout: bool,
+    /// Write the file without asking
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 #[derive(Args, Clone, Debug, Default)]

@@ -49,6 +49,12 @@ pub const DOCTOR_CODES: &[(Exit, &str)] = &[
     (Exit::Refused, "an error was found: \"docker zdd up\" would fail or refuse"),
 ];
 
+/// The codes of `docker zdd init`.
+pub const INIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Done, "written, or shown, or there is nothing to write"),
+    (Exit::Error, "usage, file or engine error, or nobody to ask; nothing was written"),
+];
+
 impl Exit {
     pub fn code(self) -> u8 {
         self as u8

@@ -18,6 +18,7 @@ pub mod execute;
 pub mod exit;
 #[allow(clippy::disallowed_methods, reason = "a thread keeps the helpers alive")]
 pub mod helper;
+pub mod init;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it listens to signals")]
 pub mod interrupt;
 pub mod keep;

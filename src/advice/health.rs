@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Finding, Subject};
-use crate::{engine::Healthcheck, text::duration};
+use crate::{engine::Healthcheck, project::own_check, text::duration};
 
 /// A first probe later than this makes every rollout noticeably slow.
 const SLOW: Duration = Duration::from_secs(10);
@@ -85,16 +85,8 @@ pub fn unchecked(subject: &Subject) -> Option<Finding> {
 
 /// A command that fits the image as well as can be guessed.
 fn probe(subject: &Subject) -> Option<String> {
-    let known = [
-        ("postgres", r#"["CMD-SHELL", "pg_isready -h 127.0.0.1 -U \"$${POSTGRES_USER:-postgres}\""]"#),
-        ("redis", r#"["CMD", "redis-cli", "ping"]"#),
-        ("valkey", r#"["CMD", "valkey-cli", "ping"]"#),
-        ("mariadb", r#"["CMD", "healthcheck.sh", "--connect", "--innodb_initialized"]"#),
-        ("mysql", r#"["CMD", "mysqladmin", "ping", "-h", "127.0.0.1"]"#),
-        ("rabbitmq", r#"["CMD", "rabbitmq-diagnostics", "-q", "ping"]"#),
-    ];
-    if let Some((_, test)) = known.iter().find(|(program, _)| subject.program() == *program) {
-        return Some((*test).to_owned());
+    if let Some(test) = own_check(subject.program()) {
+        return serde_json::to_string(test).ok().map(|list| list.replace("\",\"", "\", \""));
     }
     let label = |(key, value): (&String, &String)| {
         (key.starts_with("traefik.") && key.ends_with(".loadbalancer.server.port")).then(|| value.clone())

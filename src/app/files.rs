@@ -11,6 +11,14 @@ use crate::{cli::ComposeFlags, text::place::Files};
 /// The names that Compose looks for, the first found wins (Compose 5.6.1).
 const NAMES: &[&str] = &["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
+/// And for one that is laid over it, whatever the other is called; the first found wins (Compose 5.6.1).
+const OVERRIDES: &[&str] = &[
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
 pub const STDIN: &str = "standard input";
 
 /// Each file's name as the user would type it, and its text. Whatever cannot be read is left out; what came from a pipe
@@ -48,13 +56,35 @@ pub fn of_variables(flags: &ComposeFlags) -> Vec<String> {
     env::var("COMPOSE_ENV_FILES").unwrap_or_default().split(',').map(str::to_owned).collect()
 }
 
+/// Whether somebody names the files, so that none is found by its name.
+pub fn are_named(flags: &ComposeFlags) -> bool {
+    !flags.files.is_empty() || variable(flags, "COMPOSE_FILE").is_some()
+}
+
+/// The first of the files in this folder that Compose lays over another by itself.
+pub fn override_in(folder: &Path) -> Option<PathBuf> {
+    OVERRIDES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Of the environment, else of the project's `.env`.
+fn variable(flags: &ComposeFlags, key: &str) -> Option<String> {
+    let folder = flags.project_directory.as_deref().unwrap_or_default();
+    let written = || {
+        let text = fs::read_to_string(Path::new(folder).join(".env")).ok()?;
+        let value = |line: &str| Some(line.trim().strip_prefix(key)?.strip_prefix('=')?.trim().to_owned());
+        text.lines().rev().find_map(value)
+    };
+    let value = env::var(key).ok().or_else(written)?;
+    Some(value.trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
+}
+
 /// The compose files: named by a flag, by the variable, or found.
 pub fn chosen(flags: &ComposeFlags) -> Vec<String> {
     if !flags.files.is_empty() {
         return flags.files.clone();
     }
-    if let Ok(list) = env::var("COMPOSE_FILE") {
-        let separator = env::var("COMPOSE_PATH_SEPARATOR").unwrap_or_else(|_| ":".to_owned());
+    if let Some(list) = variable(flags, "COMPOSE_FILE") {
+        let separator = variable(flags, "COMPOSE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned());
         return list.split(&separator).map(str::to_owned).collect();
     }
     let start = flags.project_directory.as_ref().map(PathBuf::from).or_else(|| env::current_dir().ok());
@@ -67,10 +97,7 @@ fn found_from(start: &Path) -> Vec<String> {
     let shown = |path: PathBuf| path.strip_prefix(&here).unwrap_or(&path).display().to_string();
     for folder in start.ancestors() {
         let Some(name) = NAMES.iter().find(|name| folder.join(name).is_file()) else { continue };
-        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
-        let over = folder.join(format!("{stem}.override.{ending}"));
-        let over = Some(over).filter(|path| path.is_file());
-        return [Some(folder.join(name)), over].into_iter().flatten().map(shown).collect();
+        return [Some(folder.join(name)), override_in(folder)].into_iter().flatten().map(shown).collect();
     }
     vec![]
 }

@@ -1,5 +1,6 @@
 //! The commands, each a short procedure on the other rooms.
 
+mod ask;
 mod checkout;
 mod complaint;
 mod deploy;
@@ -8,6 +9,7 @@ mod environment;
 mod files;
 mod history;
 mod images;
+mod init;
 mod load;
 mod notify;
 mod page;

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{Context, docker, doctor, environment, history, rollback, say, status, up, watchdog};
+use super::{Context, docker, doctor, environment, history, init, rollback, say, status, up, watchdog};
 use crate::{
     cli::{self, Cli, CliError, Command, ComposeFlags},
     event::{End, Event},
@@ -82,6 +82,11 @@ fn complete(docker_globals: &[OsString], words: &[OsString]) -> String {
 
 fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
     let Some(command) = cli.command else { return Exit::Done.code() };
+    if let Command::Init(args) = &command {
+        let target = init::Target::of(&cli.compose, args);
+        let flags = target.flags(cli.compose).quiet();
+        return run_in(docker_globals, flags, &|context| init::init(context, args, &target));
+    }
     let flags = match command {
         Command::Up(_) | Command::Plan(_) | Command::Rollback(_) | Command::Restart(_) => cli.compose,
         _ => cli.compose.quiet(),
@@ -96,6 +101,7 @@ fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
         Command::Status(args) => run(&|context| status::status(context, args)),
         Command::History(args) => run(&|context| history::history(context, args)),
         Command::Diff(args) => run(&|context| history::diff(context, args)),
+        Command::Init(_) => Exit::Done.code(),
         Command::Version(args) => {
             say(&mut stdout(), &format!("{}\n", args.text()));
             Exit::Done.code()

@@ -40,6 +40,7 @@ fn subcommand(sub: clap::Command, globals: &[Arg]) -> clap::Command {
     let after = match sub.get_name() {
         "up" | "rollback" | "restart" => format!("{COMPOSE_FLAGS}\n\n{}", exit_codes(exit::CODES)),
         "doctor" => format!("{COMPOSE_FLAGS}\n\n{}", exit_codes(exit::DOCTOR_CODES)),
+        "init" => format!("{COMPOSE_FLAGS}\n\n{}", exit_codes(exit::INIT_CODES)),
         _ => COMPOSE_FLAGS.into(),
     };
     let usage = format!("docker zdd {} [OPTIONS]{operands}", sub.get_name());

@@ -18,6 +18,7 @@ pub fn pages() -> Vec<(String, String)> {
     for sub in subs {
         let codes = match sub.get_name() {
             "doctor" => exit::DOCTOR_CODES,
+            "init" => exit::INIT_CODES,
             "status" | "version" => exit::SHOWING_CODES,
             _ => exit::CODES,
         };

@@ -27,7 +27,12 @@ pub struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Network {
+    /// With the project's name in front of it, or as it is written.
+    pub name: Option<String>,
     pub driver: Option<String>,
+    pub external: bool,
+    pub internal: bool,
+    pub enable_ipv6: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +60,9 @@ pub struct Service {
     pub depends_on: BTreeMap<String, DependsOn>,
     /// `service` or `service:alias`.
     pub links: Vec<String>,
+    /// `container` or `container:alias`.
+    pub external_links: Vec<String>,
+    pub profiles: Vec<String>,
     pub healthcheck: Option<Value>,
     pub restart: Option<String>,
     pub stop_grace_period: Option<String>,
@@ -97,6 +105,8 @@ pub struct Port {
     #[serde(deserialize_with = "text")]
     pub published: Option<String>,
     pub protocol: Option<String>,
+    /// `http` and the like, where somebody has written it.
+    pub app_protocol: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

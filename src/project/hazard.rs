@@ -92,8 +92,8 @@ impl Hazard {
     /// What to write instead, as an imperative clause.
     pub fn remedy(&self) -> String {
         match self {
-            Hazard::FixedPort { published, target, .. } => format!(
-                "let a proxy publish {published} and write only \"{target}\" here, or a range with room for twice the replicas"
+            Hazard::FixedPort { published, .. } => format!(
+                "run \"docker zdd init\" to let a proxy publish {published}, or write a range with room for twice the replicas"
             ),
             Hazard::ContainerName(_) => "remove container_name".to_owned(),
             Hazard::StaticAddress { .. } => "remove the address and use the service's name".to_owned(),
@@ -225,7 +225,8 @@ fn scheduler(service: &Service) -> Option<String> {
     service.words().map(program).find(|word| WORDS.contains(&word.as_str()))
 }
 
-fn fixed_port(port: &Port, replicas: u32) -> Option<Hazard> {
+/// The obstacle that a port is, for so many replicas.
+pub fn fixed_port(port: &Port, replicas: u32) -> Option<Hazard> {
     let published = port.published.as_deref().filter(|text| !text.is_empty() && *text != "0")?;
     let room = match published.split_once('-') {
         Some((from, to)) => to.parse::<u32>().ok()?.saturating_sub(from.parse().ok()?) + 1,

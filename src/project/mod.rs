@@ -5,6 +5,7 @@ mod document;
 mod drain;
 mod hazard;
 mod notify;
+mod own_check;
 pub mod probe;
 mod reference;
 mod role;
@@ -24,8 +25,9 @@ pub use self::{
     data::keeper_of_data,
     document::{Document, FILE_NAME, HostPath},
     drain::{Drain, Until},
-    hazard::{Hazard, fed_by, hazards, linked_by},
+    hazard::{Hazard, fed_by, fixed_port, hazards, linked_by},
     notify::Notify,
+    own_check::own_check,
     probe::{Probe, ProbeLayer},
     role::Role,
     settings::{BadSetting, FailureAction, Order, Settings, Source, Strategy, UseHelper},

@@ -44,7 +44,7 @@ fn finds_what_could_be_better() {
     1 of 2 services can be updated without losing a request: 1 rolling; api needs your consent
     compose.yaml:3: warning: api: no healthcheck: a new container counts as good once it has run for 10s, whether it answers or not; write a healthcheck with a program that the image has
     compose.yaml:6: warning: api: it has 0s to end after the stop signal: whatever it is answering then is cut off; give it as long as its longest request takes
-    compose.yaml:5: warning: api: it cannot be rolled, and "up" refuses to without --allow-downtime: host port 8080 can belong to one container only; let a proxy publish 8080 and write only "80" here, or a range with room for twice the replicas
+    compose.yaml:5: warning: api: it cannot be rolled, and "up" refuses to without --allow-downtime: host port 8080 can belong to one container only; run "docker zdd init" to let a proxy publish 8080, or write a range with room for twice the replicas
     3 warnings and 2 hints; examined docker zdd v0.1.0, Docker Engine 28.2.2, Compose 5.6.1 and 2 services of project shop; --all shows the other 2, and what to write
     "#);
 }

@@ -17,6 +17,7 @@ mod failing;
 mod flags;
 mod history;
 mod images;
+mod init;
 mod interrupted;
 mod locked;
 mod machine;

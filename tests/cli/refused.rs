@@ -36,13 +36,13 @@ fn what_cannot_live_twice() {
     ];
     assert_snapshot!(shown.concat(), @r#"
     ports: [{mode: ingress, target: 80, published: "8080", protocol: tcp}]: exit 2
-    compose.yaml:6: service web: ports: host port 8080 can belong to one container only, and connections cannot wait (no helper is wanted); let a proxy publish 8080 and write only "80" here, or a range with room for twice the replicas
+    compose.yaml:6: service web: ports: host port 8080 can belong to one container only, and connections cannot wait (no helper is wanted); run "docker zdd init" to let a proxy publish 8080, or write a range with room for twice the replicas
     nothing was touched
     hint: --allow-downtime stops the old container before the new one starts
 
     ports: [{mode: ingress, target: 80, published: "8080-8081", protocol: tcp}]
     scale: 2: exit 2
-    compose.yaml:6: service web: ports: host ports 8080-8081 have room for 2 containers only, and connections cannot wait (no helper is wanted); let a proxy publish 8080-8081 and write only "80" here, or a range with room for twice the replicas
+    compose.yaml:6: service web: ports: host ports 8080-8081 have room for 2 containers only, and connections cannot wait (no helper is wanted); run "docker zdd init" to let a proxy publish 8080-8081, or write a range with room for twice the replicas
     nothing was touched
     hint: --allow-downtime stops the old container before the new one starts
 

@@ -93,6 +93,7 @@ fn help() {
       up        Update services without losing a request
       plan      Show what up would do, and why
       doctor    Show what would hinder a rollout, and what to write instead
+      init      Write an override file that makes services rollable
       status    Show what runs of each service, and a rollout in progress
       history   List the revisions that were deployed
       diff      Show what differs between a revision and the Compose file
@@ -378,7 +379,7 @@ fn man_pages() {
     names.sort();
     assert_eq!(
         names,
-        ["diff", "doctor", "history", "plan", "restart", "rollback", "status", "up", "version"]
+        ["diff", "doctor", "history", "init", "plan", "restart", "rollback", "status", "up", "version"]
             .map(|name| format!("docker-zdd-{name}.1"))
             .into_iter()
             .chain(["docker-zdd.1".to_owned()])

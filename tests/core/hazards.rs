@@ -20,17 +20,17 @@ fn of_project(project: &Project, name: &str) -> String {
 
 #[test]
 fn ports() {
-    let remedy = |port: &str, target: u32| {
+    let remedy = |port: &str| {
         format!(
-            "ports: host port {port} can belong to one container only; let a proxy publish {port} and write only \
-             \"{target}\" here, or a range with room for twice the replicas"
+            "ports: host port {port} can belong to one container only; run \"docker zdd init\" to let a proxy publish \
+             {port}, or write a range with room for twice the replicas"
         )
     };
-    assert_eq!(of("fixed-port"), remedy("8080", 80));
-    assert_eq!(of("udp-port"), remedy("5353", 53));
-    assert_eq!(of("host-port"), remedy("8443", 80));
-    assert_eq!(of("port-block"), format!("{}\n{}", remedy("3000", 3000), remedy("3001", 3001)));
-    let range = remedy("8000-8002", 80).replace(
+    assert_eq!(of("fixed-port"), remedy("8080"));
+    assert_eq!(of("udp-port"), remedy("5353"));
+    assert_eq!(of("host-port"), remedy("8443"));
+    assert_eq!(of("port-block"), format!("{}\n{}", remedy("3000"), remedy("3001")));
+    let range = remedy("8000-8002").replace(
         "host port 8000-8002 can belong to one container only",
         "host ports 8000-8002 have room for 3 containers only",
     );

@@ -12,6 +12,7 @@ mod hazards;
 mod health;
 mod history;
 mod images;
+mod init;
 mod leaving;
 mod make;
 mod msrv;

@@ -110,7 +110,7 @@ fn every_hazard_is_a_refusal() {
     Project app
       web  recreate   configuration changed
            refused: container_name: the container name "it" can be taken only once, and connections cannot wait (no helper is wanted); remove container_name
-           refused: ports: host port 80 can belong to one container only, and connections cannot wait (no helper is wanted); let a proxy publish 80 and write only "80" here, or a range with room for twice the replicas
+           refused: ports: host port 80 can belong to one container only, and connections cannot wait (no helper is wanted); run "docker zdd init" to let a proxy publish 80, or write a range with room for twice the replicas
            note: its requests fail from the stop of the old container to the start of the new
     "#);
 }

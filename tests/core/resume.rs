@@ -323,7 +323,7 @@ fn a_scale_that_the_engine_cannot_carry_is_refused() {
     assert_snapshot!(planned(&fixed, &[current("web", 1)]), @r#"
     Project app
       web  blocked    cannot be done as written
-           refused: ports: host port 80 can belong to one container only, so 2 replicas cannot run; let a proxy publish 80 and write only "80" here, or a range with room for twice the replicas
+           refused: ports: host port 80 can belong to one container only, so 2 replicas cannot run; run "docker zdd init" to let a proxy publish 80, or write a range with room for twice the replicas
     "#);
     let keys = [
         "ports: [{target: 80, published: \"80\"}]",

@@ -12,6 +12,7 @@ mod rig;
 mod bare;
 mod held;
 mod held_bad;
+mod init;
 
 use std::path::Path;
 

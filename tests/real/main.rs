@@ -16,6 +16,7 @@ use zdd::{
     engine::Container,
     event::Verdict,
     helper::Presence,
+    init::{self, Draft, Kind, Wish},
     plan::{Plan, Request, ServicePlan},
     platform::compose::Observed,
     project::{Overrides, Project, Role, keeper_of_data},
@@ -73,6 +74,71 @@ fn kind(project: &Project, plan: &ServicePlan) -> (&'static str, &'static str) {
         _ => "other",
     };
     (is, becomes)
+}
+
+/// What `docker zdd init` would write beside the file.
+fn override_of(project: &Project, named: &[String], proxy: Kind) -> Option<(Draft, String)> {
+    let draft = init::draft(&Wish { project, named, only_named: false, proxy, anonymous: &BTreeMap::new() });
+    let text = init::text(project, &draft, proxy)?;
+    Some((draft, text))
+}
+
+/// Compose takes both together, and then nothing hinders a rollout of what was changed.
+fn is_accepted(name: &str, folder: &Path, draft: &Draft, text: &str) {
+    let copy = tempfile::tempdir().expect("a folder");
+    let into = copy.path().join(name);
+    let copied = Command::new("cp").arg("-r").args([folder, &into]).status().expect("cp");
+    assert!(copied.success());
+    let writable = Command::new("chmod").args(["-R", "u+w"]).arg(&into).status().expect("chmod");
+    assert!(writable.success());
+    fs::write(into.join("compose.override.yaml"), text).expect("the override");
+    // Where files are named it has to be named too.
+    let variables = fs::read_to_string(into.join(".env")).unwrap_or_default();
+    let named = |line: &str| match line.starts_with("COMPOSE_FILE=") {
+        true => format!("{line}:compose.override.yaml\n"),
+        false => format!("{line}\n"),
+    };
+    fs::write(into.join(".env"), variables.lines().map(named).collect::<String>()).expect("variables");
+    let merged = config(&into).unwrap_or_else(|said| panic!("{name}: {said}\n{text}"));
+    let project = make::read(&merged, &Overrides::default()).expect("a project");
+    let plan = plan(&project);
+    for change in &draft.changes {
+        let service = plan.services.iter().find(|plan| plan.service == change.service).expect("a plan");
+        let expected = if change.held { Verdict::Hold } else { Verdict::Roll };
+        assert_eq!(service.verdict, expected, "{name}/{}: {}\n{text}", change.service, service.reason);
+        assert!(service.refusals.is_empty(), "{name}/{}: {:?}", change.service, service.refusals);
+    }
+}
+
+#[test]
+#[ignore = "wants files of others; scripts/real"]
+fn every_override_is_accepted() {
+    let (mut files, mut written, mut eased, mut agreed) = (0, 0, 0, 0);
+    for folder in stacks() {
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        let Ok(Ok(project)) = config(&folder).map(|text| make::read(&text, &Overrides::default())) else {
+            continue;
+        };
+        files += 1;
+        let all: Vec<String> = project.services.keys().cloned().collect();
+        for (named, proxy) in
+            [(&[][..], Kind::Haproxy), (&all, Kind::Haproxy), (&all, Kind::Traefik), (&all, Kind::Caddy)]
+        {
+            let Some((draft, text)) = override_of(&project, named, proxy) else { continue };
+            is_accepted(&name, &folder, &draft, &text);
+            if proxy == Kind::Haproxy {
+                let held = draft.changes.iter().filter(|change| change.held).count();
+                match named.is_empty() {
+                    true => (written, eased) = (written + 1, eased + draft.changes.len()),
+                    false => agreed += held,
+                }
+            }
+        }
+    }
+    println!(
+        "init: {files} files; {written} get an override, by which {eased} services are rolled; {agreed} more agree to be held when named"
+    );
+    assert!(written > 0);
 }
 
 #[test]

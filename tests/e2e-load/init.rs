@@ -1,0 +1,124 @@
+//! An app with a port of the machine: held as it is, and rolled with what `docker zdd init` writes.
+
+use std::fs;
+
+use zdd_load::Running;
+
+use crate::{
+    clients,
+    stack::{Finished, HELPER, Stack, TIMEOUT, finish, free_port, wait_until},
+};
+
+const PROXY_IMAGE: &str = "ZDD_PROXY_IMAGE";
+
+fn app(port: u16) -> String {
+    format!(
+        "services:
+  app:
+    image: zdd-app:test
+    container_name: zddtest-init-app-{port}
+    ports: [\"127.0.0.1:{port}:80\"]
+    stop_grace_period: 3s
+    environment:
+      APP_VERSION: ${{APP_VERSION}}
+      APP_ON_TERM: exit
+      APP_BOOT_MS: 1000
+      APP_WORK_MS: 20
+    healthcheck: {{test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 1s, timeout: 2s, retries: 3, start_period: 30s}}
+"
+    )
+}
+
+struct Site {
+    stack: Stack,
+    image: String,
+}
+
+impl Site {
+    fn run(&self, args: &[&str], version: &str, helper: &str) -> Finished {
+        let env = [("APP_VERSION", version), (PROXY_IMAGE, self.image.as_str()), (HELPER, helper)];
+        let finished = finish(self.stack.command(args, &env).spawn().unwrap());
+        assert_eq!(finished.code, 0, "{args:?}: {}{}", finished.stdout, finished.stderr);
+        finished
+    }
+
+    fn compose(&self, args: &[&str]) -> String {
+        self.stack.compose(args, &[("APP_VERSION", "1"), (PROXY_IMAGE, &self.image)])
+    }
+}
+
+impl Site {
+    /// Running in version 1, by Compose alone.
+    fn serving(proxy: &str, port: u16, name: &str) -> Site {
+        let site = Site { stack: Stack::new(name, &app(port)), image: format!("zdd-{proxy}:test") };
+        site.compose(&["up", "--detach", "--wait"]);
+        site
+    }
+
+    fn written(&self) -> String {
+        fs::read_to_string(self.stack.folder().join("compose.override.yaml")).unwrap()
+    }
+
+    /// Version 2 takes over, unnoticed, from beside version 1.
+    fn is_rolled(&self, port: u16, name: &str, helper: &str) {
+        let clients = clients(port);
+        wait_until("answers by way of the proxy", || clients.iter().all(|load| load.succeeded() >= 50));
+        let said = self.run(&["up"], "2", helper).stderr;
+        assert!(said.contains("roll: configuration changed"), "{said}");
+        assert!(clients.iter().all(|load| load.wait_version("2", TIMEOUT)), "{said}");
+        for report in clients.into_iter().map(Running::stop) {
+            let slowest = report.slowest().map(|sample| sample.latency.as_millis()).unwrap_or_default();
+            println!("{name}: {} {} {slowest}", report.requests(), report.failed().len());
+            assert!(report.failed().is_empty(), "{report}\n{said}");
+        }
+    }
+}
+
+/// With `docker compose` alone the port changes hands, too.
+#[test]
+fn a_fixed_port_behind_haproxy() {
+    let (port, name) = (free_port(), "init-haproxy");
+    let site = Site::serving("haproxy", port, name);
+    let before = site.run(&["plan"], "2", "auto").stdout;
+    assert!(before.contains("app  hold"), "{before}");
+
+    site.run(&["init", "--yes"], "1", "auto");
+    let text = site.written();
+    site.compose(&["up", "--detach", "--wait"]);
+    site.is_rolled(port, name, "auto");
+    site.run(&["init", "--yes"], "2", "auto");
+    assert_eq!(site.written(), text);
+}
+
+/// The port changes hands in a rollout.
+fn is_rolled_behind(proxy: &str, helper: &str) {
+    let (port, name) = (free_port(), format!("init-{proxy}-{helper}"));
+    let site = Site::serving(proxy, port, &name);
+    site.run(&["init", "--yes", "--proxy", proxy], "1", "auto");
+    let visitors = clients(port);
+    site.run(&["up"], "1", "auto");
+    wait_until("answers by way of the proxy", || visitors.iter().all(|load| load.succeeded() >= 50));
+    let reports: Vec<_> = visitors.into_iter().map(Running::stop).collect();
+    let refused: usize = reports.iter().map(|report| report.failed().len()).sum();
+    let all: usize = reports.iter().map(|report| report.requests()).sum();
+    println!("{name}: {refused} of {all} failed while the port changed hands");
+    site.is_rolled(port, &name, helper);
+}
+
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn a_fixed_port_behind_haproxy_without_a_helper() {
+    is_rolled_behind("haproxy", "off");
+}
+
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn a_fixed_port_behind_traefik() {
+    is_rolled_behind("traefik", "auto");
+}
+
+#[test]
+#[ignore = "takes long; scripts/bench"]
+fn a_fixed_port_behind_caddy() {
+    is_rolled_behind("caddy", "auto");
+}
