@@ -9,7 +9,11 @@ use crate::{
     helper::Presence,
     plan::What,
     project::{Drain, Order, PRE_STOP_LABEL, Until, UseHelper},
-    proxy::{Way, traefik},
+    proxy::{
+        Haproxy, Silent, Way,
+        labels::{Follower, follower},
+        traefik,
+    },
     text::duration,
 };
 
@@ -79,16 +83,25 @@ pub fn without_hook(subject: &Subject) -> Option<Finding> {
 }
 
 pub fn without_haproxy(subject: &Subject) -> Option<Finding> {
-    let plan = subject.plan?;
-    let Until::Haproxy { service: named, .. } = &subject.service.settings.drain.until else { return None };
-    let found = plan.ways.iter().any(|way| matches!(way, Way::Haproxy(_)));
-    if found || plan.leaving().next().is_none() {
+    let (plan, whole) = (subject.plan?, subject.scene.plan?);
+    let (named, socket, is_written) = match &subject.service.settings.drain.until {
+        Until::Haproxy { service, socket } => (service.as_deref(), socket.as_deref(), true),
+        Until::Auto => (None, None, false),
+        _ => return None,
+    };
+    if plan.leaving().next().is_none() || plan.ways.iter().any(|way| !matches!(way, Way::Delay { .. })) {
         return None;
     }
-    let finding = |problem| subject.finding(&["x-zdd", "drain"], problem);
-    Some(match named {
-        Some(_) => finding("drain: no container runs HAProxy now, so nothing is drained"),
-        None => finding("drain: no container on its networks is known to run HAProxy, so nothing is drained")
+    let finding = |problem: String| subject.finding(&["x-zdd", "drain"], problem);
+    let found = Haproxy::find(subject.name(), named, socket, subject.scene.containers);
+    if let Some(Silent { proxy, why }) = found.and_then(|found| found.silent(&whole.heard).pop()) {
+        let problem = format!("HAProxy in {proxy} cannot be asked to drain it: {why}");
+        return Some(finding(problem).remedy("\"x-zdd: {drain: none}\" says that this is known"));
+    }
+    let none = |what: &str| finding(format!("drain: no container {what}, so nothing is drained"));
+    is_written.then(|| match named {
+        Some(_) => none("runs HAProxy now"),
+        None => none("on its networks is known to run HAProxy")
             .remedy("if one does, write \"x-zdd: {drain: {until: haproxy, service: NAME}}\""),
     })
 }
@@ -133,6 +146,33 @@ pub fn traefik(subject: &Subject) -> Option<Finding> {
     };
     let remedy = "let Traefik see it unhealthy first: a pre_stop hook that makes its healthcheck fail, and \"x-zdd: {settle: 3s, drain: {until: unhealthy, plus: 3s}}\"; or \"x-zdd: {drain: none}\" if those may fail";
     Some(subject.finding(&["x-zdd"], problem).remedy(remedy).write(BEHIND_TRAEFIK))
+}
+
+/// Others that follow Docker's events do not heed a container's health.
+pub fn follows_events(subject: &Subject) -> Option<Finding> {
+    let settings = &subject.service.settings;
+    let found = match subject.plan {
+        Some(plan) => {
+            plan.leaving().find_map(|c| follower(&c.labels, c.proxied_as.iter().map(String::as_str)))
+        }
+        None => follower(&subject.service.labels, subject.raw.variables()),
+    };
+    let proxy = found.filter(|_| !subject.is_aside() && !is_handed_over(subject))?;
+    if settings.drain != Drain::default() || !settings.settle.is_zero() {
+        return None;
+    }
+    let name = proxy.name();
+    let problem = format!(
+        "{name} goes on sending requests to a stopped container until it has read its configuration again"
+    );
+    let wait = "\"x-zdd: {settle: 3s}\", so that it knows the new ones by then";
+    let remedy = match proxy {
+        Follower::NginxProxy => format!("write {wait}; or \"x-zdd: {{drain: none}}\" if those may fail"),
+        Follower::CaddyDockerProxy => format!(
+            "write {wait}, and the label \"caddy.reverse_proxy.lb_try_duration: 5s\", so that it tries them; or \"x-zdd: {{drain: none}}\" if those may fail"
+        ),
+    };
+    Some(subject.finding(&["x-zdd"], problem).remedy(remedy).write(&["x-zdd:", "  settle: 3s"]))
 }
 
 pub fn traefik_conflict(subject: &Subject) -> Option<Finding> {

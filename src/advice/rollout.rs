@@ -8,7 +8,7 @@ use crate::{
     event::Verdict,
     plan::What,
     project::{Hazard, hazards},
-    text::join,
+    text::{duration, join},
 };
 
 pub fn one_batch(subject: &Subject) -> Option<Finding> {
@@ -16,6 +16,40 @@ pub fn one_batch(subject: &Subject) -> Option<Finding> {
     let batched = service.batch() < service.replicas;
     let problem = "all at once, not in batches: its configs or secrets are copied in by Compose, which would start the stopped old containers too";
     (rolls && batched && service.injected_files).then(|| subject.finding(&["x-zdd", "parallelism"], problem))
+}
+
+/// How long those who visit it will wait: as in its last rollouts, else as its healthcheck says. Docker probes for the
+/// first time when the interval is over.
+pub fn wait(subject: &Subject) -> Option<Finding> {
+    let plan = subject.plan.filter(|plan| plan.verdict == Verdict::Hold && !plan.operations.is_empty())?;
+    let known = subject.scene.plan?.waits.get(subject.name()).map_or(&[][..], Vec::as_slice);
+    let probe = plan.leaving().filter_map(|old| old.healthcheck).map(|check| check.first_probe(false)).max();
+    let problem = match (known.iter().min(), known.iter().max(), probe) {
+        (Some(least), Some(most), _) if known.len() > 1 => format!(
+            "its visitors wait {} to {}, as in its last {} rollouts",
+            duration::show(*least),
+            duration::show(*most),
+            known.len()
+        ),
+        (Some(one), ..) => {
+            format!("its visitors wait about {}, as in its last rollout", duration::show(*one))
+        }
+        (None, _, Some(probe)) => format!(
+            "its visitors wait until it has stopped and started, and {} more until the first probe of its healthcheck",
+            duration::show(probe)
+        ),
+        _ => "its visitors wait until it has stopped and the new one listens".to_owned(),
+    };
+    Some(subject.finding(&[], problem))
+}
+
+/// In smaller batches than is written.
+pub fn fewer_at_once(subject: &Subject) -> Option<Finding> {
+    let plan = subject.plan?;
+    let n = plan.settings().parallelism;
+    let fewer = n != subject.service.settings.parallelism && plan.batches() > 1;
+    let problem = format!("{n} at a time: its network has no more free addresses");
+    fewer.then(|| subject.finding(&["networks"], problem).remedy("give it a larger subnet"))
 }
 
 pub fn downtime(subject: &Subject) -> Option<Finding> {
@@ -61,15 +95,13 @@ pub fn anonymous_volume(subject: &Subject) -> Option<Finding> {
 /// Services that live in containers of this one, and would stay with the old ones because nobody named them.
 pub fn left_behind(subject: &Subject) -> Vec<Finding> {
     let (Some(plan), Some(whole)) = (subject.plan, subject.scene.plan) else { return vec![] };
-    let replaces =
-        plan.operations.iter().any(|op| matches!(op.what, What::Recreate { .. } | What::Stop { .. }));
-    if !replaces {
+    if !plan.replaces() {
         return vec![];
     }
     let runs =
         |name: &str| subject.scene.containers.iter().any(|c| c.service == name && c.state == State::Running);
     let one = |hazard: Hazard| match hazard {
-        Hazard::NamespaceSharedBy { service, key }
+        Hazard::NamespaceSharedBy { service, key, .. }
             if runs(&service) && whole.services.iter().all(|plan| plan.service != service) =>
         {
             let problem = format!(

@@ -20,7 +20,7 @@ use crate::{
     exit::{Exit, Stop},
     helper::Starting,
     keep::{self, Cause, Insistence, Lock},
-    plan::{Plan, Request, ServicePlan, Verbose},
+    plan::{Plan, Request, ServicePlan, Verbose, What},
     platform::{Platform, compose::Observed},
     probe::Prober,
     project::{Probe, Project, UseHelper},
@@ -125,7 +125,7 @@ impl Context {
     }
 
     /// Builds and pulls unless `dry`, observes and plans.
-    pub fn ready(&mut self, project: Project, planning: &Planning, dry: bool) -> Result<Ready, Stop> {
+    pub fn ready(&mut self, mut project: Project, planning: &Planning, dry: bool) -> Result<Ready, Stop> {
         let names = match planning.services.is_empty() {
             true => project.services.keys().cloned().collect(),
             false => project.reach(&planning.services, planning.no_deps),
@@ -136,6 +136,7 @@ impl Context {
             self.fetch(&work)?;
         }
         let observed = self.platform.observe(&project)?;
+        project.find_hosts(&observed.containers);
         let pending = if dry { work } else { Work::default() };
         let request = self.request(&project, &observed, planning, pending)?;
         let plan = self.plan(&project, &observed, &request);
@@ -154,11 +155,27 @@ impl Context {
         let plan =
             |context: &Context, ready: &Ready| context.plan(&ready.project, &ready.observed, &ready.request);
         ready.observed.helper = self.platform.helper();
+        ready.observed.networks = self.platform.small_networks(&ready.project, &ready.observed.containers);
         ready.plan = plan(self, ready);
-        self.platform.ways_back = self.ways_back(&ready.project, &ready.observed.containers, &ready.plan);
+        ready.observed.heard = self.platform.ask_proxies(&ready.plan);
+        if !ready.observed.heard.is_empty() {
+            ready.plan = plan(self, ready);
+        }
+        let recalls = |plan: &ServicePlan| {
+            let by_compose = plan.operations.iter().any(|op| matches!(op.what, What::Recreate { .. }));
+            by_compose || plan.verdict == Verdict::Hold && !plan.operations.is_empty()
+        };
+        let revisions = match ready.plan.services.iter().any(recalls) {
+            true => self.store(&ready.project.name).revisions().unwrap_or_default(),
+            false => vec![],
+        };
+        let containers = &ready.observed.containers;
+        self.platform.ways_back = self.ways_back(&ready.project, containers, &ready.plan, &revisions);
         let ways_back = self.platform.ways_back.keys().cloned().collect();
-        if ready.observed.ways_back != ways_back {
-            ready.observed.ways_back = ways_back;
+        let waits = ready.project.services.keys().map(|name| (name.clone(), keep::waits(&revisions, name)));
+        let waits = waits.filter(|(_, waits)| !waits.is_empty()).collect();
+        if ready.observed.ways_back != ways_back || ready.observed.waits != waits {
+            (ready.observed.ways_back, ready.observed.waits) = (ways_back, waits);
             ready.plan = plan(self, ready);
         }
     }
@@ -234,7 +251,15 @@ impl Context {
         }
         let stage = self.stage(prober.as_ref());
         let recovered = self.platform.recover(project, observed, plan, &stage);
-        let results = if plan.changes() { self.execute(ready, &stage) } else { vec![] };
+        let results = match plan.changes() {
+            true => {
+                if errand.origin.is_none() {
+                    self.record_first(ready);
+                }
+                self.execute(ready, &stage)
+            }
+            false => vec![],
+        };
         let helpers = self.platform.helpers.clone();
         // After a second interrupt they bring to an end what goes by way of them.
         let abandoned = self.waiter.is_abandoned();

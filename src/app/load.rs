@@ -5,7 +5,7 @@ use std::{
     sync::PoisonError,
 };
 
-use super::{Context, complaint, files};
+use super::{Context, complaint, files, included};
 use crate::{
     cli::Planning,
     engine::{CallError, Docker, Engine, Explained, OLDEST_COMPOSE, Problem, Version},
@@ -102,6 +102,7 @@ impl Context {
             scale: planning.scale.iter().cloned().collect(),
             settings: planning.pace.settings(),
             compatible: self.platform.compatible,
+            included: included::read(&self.files),
         }
     }
 

@@ -149,7 +149,8 @@ impl Change<'_> {
                 continue;
             }
             if changed.contains(name) || self.is_found_as_wanted(service) {
-                let deployed = Deployed { written: self.written(name), ..self.deployed(service) };
+                let (written, waited_ms) = (self.written(name), self.waited(name));
+                let deployed = Deployed { written, waited_ms, ..self.deployed(service) };
                 services.insert(name.clone(), deployed);
                 continue;
             }
@@ -191,6 +192,13 @@ impl Change<'_> {
         Some(origin.revision.services.get(name)?.definition().to_owned())
     }
 
+    /// How long its connections waited, in milliseconds.
+    fn waited(&self, name: &str) -> Option<u64> {
+        let findings = &self.results.iter().find(|result| result.service == name)?.findings;
+        let time = findings.downtime.filter(|_| findings.is_held)?;
+        u64::try_from(time.as_millis()).ok()
+    }
+
     fn deployed(&self, service: &Service) -> Deployed {
         let image = self.ready.observed.images.get(&service.name);
         Deployed {
@@ -198,7 +206,7 @@ impl Change<'_> {
             hash_is_resolved: service.definition.is_resolved,
             image: image.cloned().filter(|_| !service.is_provider()),
             replicas: service.replicas,
-            written: None,
+            ..Deployed::default()
         }
     }
 

@@ -186,6 +186,11 @@ fn no_target(project: &str, none: &NoTarget) -> Stop {
         NoTarget::Empty => Stop::error(format!(
             "project {project} has no good revision to go back to; nothing was touched"
         )),
+        // Number 0 is what ran before it.
+        NoTarget::NothingBefore(1) => Stop::error(
+            "revision 1 is deployed, and what ran before it is not recorded; nothing was touched",
+        )
+        .hint("what another tool has deployed is recorded where nothing but its image differs from the file"),
         NoTarget::NothingBefore(number) => Stop::error(format!(
             "revision {number} is deployed, and there is no good one before it that differs; nothing was touched"
         ))

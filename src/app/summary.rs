@@ -52,7 +52,7 @@ pub fn with_alarm(end: End, alarm: Option<String>) -> End {
 
 fn now(cause: Cause) -> String {
     match cause {
-        Cause::Up => "up to date".to_owned(),
+        Cause::Up | Cause::Found => "up to date".to_owned(),
         Cause::Restart => "restarted".to_owned(),
         Cause::Rollback(number) => format!("back at revision {number}"),
     }
@@ -75,7 +75,7 @@ fn exit(results: &[ServiceResult], interrupted: bool) -> Exit {
 fn tried(plan: &Plan, result: &ServiceResult, cause: Cause) -> String {
     let replicas = plan.services.iter().find(|plan| plan.service == result.service).map(|plan| plan.replicas);
     match cause {
-        Cause::Up => "the new version".to_owned(),
+        Cause::Up | Cause::Found => "the new version".to_owned(),
         Cause::Restart if replicas == Some(1) => "the new container".to_owned(),
         Cause::Restart => "the new containers".to_owned(),
         Cause::Rollback(number) => format!("revision {number}"),

@@ -1,7 +1,7 @@
 //! The way back for containers that only Compose can replace: it removes the old one before the new one serves, so what
 //! ran is deployed again from its definition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use crate::{
@@ -18,16 +18,13 @@ impl Context {
         project: &Project,
         containers: &[Container],
         plan: &Plan,
+        revisions: &[Revision],
     ) -> BTreeMap<String, Docker> {
         let is_recreated = |plan: &&ServicePlan| {
             plan.operations.iter().any(|operation| matches!(operation.what, What::Recreate { .. }))
         };
-        let mut recreated = plan.services.iter().filter(is_recreated).peekable();
-        if recreated.peek().is_none() {
-            return BTreeMap::new();
-        }
-        let revisions = self.store(&project.name).revisions().unwrap_or_default();
-        let one = |name: &String| Some((name.clone(), self.way_back(name, project, containers, &revisions)?));
+        let recreated = plan.services.iter().filter(is_recreated);
+        let one = |name: &String| Some((name.clone(), self.way_back(name, project, containers, revisions)?));
         recreated.filter_map(|plan| one(&plan.service)).collect()
     }
 
@@ -40,12 +37,11 @@ impl Context {
     ) -> Option<Docker> {
         let mine: Vec<_> = containers.iter().filter(|c| c.service == name && c.runs()).collect();
         let one = *mine.first()?;
-        let alike = |c: &&Container| c.config_hash == one.config_hash && c.image_id == one.image_id;
-        if !mine.iter().all(alike) {
+        if !are_alike(&mine) {
             return None;
         }
         let found = self.recorded(name, project, &mine, revisions);
-        let (mut document, folder) = found.or_else(|| self.with_former_image(name, project, one))?;
+        let (mut document, folder) = found.or_else(|| self.with_former_image(project, one))?;
         let written = document.image(name).map(str::to_owned).unwrap_or_default();
         let ids = self.docker().image_ids(std::slice::from_ref(&written)).ok()?;
         if ids.get(&written).is_none_or(|id| !one.is_of_image(id)) {
@@ -69,18 +65,37 @@ impl Context {
         Some((document, revision.directory.clone()))
     }
 
-    /// Only the image has changed since.
-    fn with_former_image(
+    fn with_former_image(&self, project: &Project, one: &Container) -> Option<(Document, Option<String>)> {
+        let (document, proven) = self.with_former_images(project, &[one])?;
+        proven.contains(&one.service).then(|| (document, folder_of(one)))
+    }
+
+    /// The project with the images of these containers, one of each service, and the services of which it is what runs:
+    /// nothing but the image has changed since.
+    pub(super) fn with_former_images(
         &self,
-        name: &str,
         project: &Project,
-        one: &Container,
-    ) -> Option<(Document, Option<String>)> {
+        containers: &[&Container],
+    ) -> Option<(Document, BTreeSet<String>)> {
         let mut document = project.document.clone();
-        document.set_image(name, Some(&one.image));
-        let folder = one.labels.get(WORKING_DIR_LABEL).cloned();
+        for one in containers {
+            document.set_image(&one.service, Some(&one.image));
+        }
+        let folder = folder_of(containers.first()?);
         let then = self.docker().with_document(document.text(), folder.as_deref());
         let hashes = then.config_hashes(&[]).ok()?;
-        (hashes.get(name) == Some(&one.config_hash)).then_some((document, folder))
+        let proven = containers.iter().filter(|c| hashes.get(&c.service) == Some(&c.config_hash));
+        Some((document, proven.map(|c| c.service.clone()).collect()))
     }
+}
+
+pub(super) fn are_alike(containers: &[&Container]) -> bool {
+    let alike = |c: &&Container, other: &&Container| {
+        c.config_hash == other.config_hash && c.image_id == other.image_id
+    };
+    containers.windows(2).all(|pair| alike(&pair[0], &pair[1]))
+}
+
+fn folder_of(container: &Container) -> Option<String> {
+    container.labels.get(WORKING_DIR_LABEL).cloned()
 }

@@ -75,7 +75,7 @@ pub struct HookRun<'a> {
     pub number: usize,
     pub hook: &'a Hook,
     /// The service in its present form must not be run: Compose would run its `post_start` in the one-off too
-    /// (5.6.1), and fail when it has ended by then, or pull or build once more.
+    /// (5.6.1), and fail when it has ended by then, or pull or build once more, or a proxy would send requests to it.
     pub strip_service: bool,
 }
 
@@ -297,6 +297,12 @@ fn adapt_to_hook(service: &mut Value, number: usize) {
     let hook = service["pre_start"][number].as_mapping().cloned().unwrap_or_default();
     let Some(service) = service.as_mapping_mut() else { return };
     service.remove("post_start");
+    for (key, mark) in [("labels", "caddy"), ("environment", "VIRTUAL_")] {
+        let all = service.get_mut(key).and_then(Value::as_mapping_mut);
+        // By these proxies know whom to send requests to.
+        all.into_iter()
+            .for_each(|all| all.retain(|key, _| !key.as_str().is_some_and(|key| key.starts_with(mark))));
+    }
     service.insert("pull_policy".into(), "missing".into());
     if hook.contains_key("image") {
         service.remove("build");

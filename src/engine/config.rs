@@ -33,6 +33,15 @@ pub struct Network {
     pub external: bool,
     pub internal: bool,
     pub enable_ipv6: Option<bool>,
+    pub ipam: Option<Value>,
+}
+
+impl Network {
+    /// Addresses are given away from a part of its subnet alone.
+    pub fn has_range(&self) -> bool {
+        let pools = self.ipam.as_ref().and_then(|ipam| ipam["config"].as_array());
+        pools.into_iter().flatten().any(|pool| !pool["ip_range"].is_null())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +77,8 @@ pub struct Service {
     pub stop_grace_period: Option<String>,
     pub stop_signal: Option<String>,
     pub labels: BTreeMap<String, String>,
+    /// A mapping, as Compose prints it.
+    pub environment: Option<Value>,
     pub pre_start: Vec<Hook>,
     pub post_start: Vec<Hook>,
     pub pre_stop: Vec<Hook>,
@@ -171,17 +182,39 @@ impl Service {
         texts.flat_map(str::split_whitespace)
     }
 
+    /// The names of its variables that have a value.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let all = self.environment.as_ref().and_then(Value::as_object).into_iter().flatten();
+        all.filter(|(_, value)| !value.is_null() && *value != "").map(|(key, _)| key.as_str())
+    }
+
     /// The services in whose containers this one lives, with the key that says so.
     pub fn parents(&self) -> Vec<(String, &'static str)> {
-        let modes = [("network_mode", &self.network_mode), ("ipc", &self.ipc), ("pid", &self.pid)];
-        let modes = modes.into_iter().filter_map(|(key, mode)| {
-            let parent = mode.as_deref()?.strip_prefix("service:")?;
-            Some((parent.to_owned(), key))
-        });
-        let volumes = self.volumes_from.iter().filter(|from| !from.starts_with("container:"));
-        let volumes = volumes.map(|from| (from.split(':').next().unwrap_or(from).to_owned(), "volumes_from"));
-        modes.chain(volumes).collect()
+        let volumes = self.volumes_from.iter().filter(|from| !from.starts_with(OF_CONTAINER));
+        let volumes = volumes.map(|from| (first_part(from), "volumes_from"));
+        self.modes("service:").chain(volumes).collect()
     }
+
+    /// The same for containers that are named themselves.
+    pub fn hosts(&self) -> Vec<(String, &'static str)> {
+        let volumes = self.volumes_from.iter().filter_map(|from| from.strip_prefix(OF_CONTAINER));
+        let volumes = volumes.map(|from| (first_part(from), "volumes_from"));
+        self.modes(OF_CONTAINER).chain(volumes).collect()
+    }
+
+    fn modes<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = (String, &'static str)> + 's {
+        let modes = [("network_mode", &self.network_mode), ("ipc", &self.ipc), ("pid", &self.pid)];
+        modes
+            .into_iter()
+            .filter_map(move |(key, mode)| Some((mode.as_deref()?.strip_prefix(prefix)?.to_owned(), key)))
+    }
+}
+
+const OF_CONTAINER: &str = "container:";
+
+/// `data` of `data:ro`.
+fn first_part(text: &str) -> String {
+    text.split(':').next().unwrap_or(text).to_owned()
 }
 
 impl Mount {

@@ -93,6 +93,8 @@ pub struct Endpoint {
     pub mac: String,
     /// By which others find it, beside its own name.
     pub aliases: Vec<String>,
+    /// The length of the prefix of IPv4: 16. 0 while it does not run.
+    pub prefix: u8,
 }
 
 /// A process of a container, as the engine's machine numbers it.
@@ -325,6 +327,7 @@ fn networks(value: &Value) -> BTreeMap<String, Endpoint> {
         addresses: addresses(value),
         mac: text(&value["MacAddress"]),
         aliases: list(&value["Aliases"]).map(text).collect(),
+        prefix: value["IPPrefixLen"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
     };
     value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), endpoint(value))).collect()
 }

@@ -1,5 +1,7 @@
 //! Networks, as `docker network inspect` sees them.
 
+mod pool;
+
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -21,6 +23,8 @@ pub struct Network {
     /// The Compose project that made it.
     pub project: Option<String>,
     pub members: Vec<Member>,
+    /// How many addresses of IPv4 the engine has left to give away there; `None` where that is plenty, or not known.
+    pub free: Option<u32>,
 }
 
 /// A running container on a network.
@@ -61,6 +65,7 @@ fn network(value: &Value) -> Network {
     let id = text(&value["Id"]);
     let own_name = format!("br-{}", id.get(..12).unwrap_or(&id));
     let configs = || value["IPAM"]["Config"].as_array().into_iter().flatten();
+    let members: Vec<_> = value["Containers"].as_object().into_iter().flatten().map(member).collect();
     Network {
         name: text(&value["Name"]),
         driver: text(&value["Driver"]),
@@ -68,7 +73,8 @@ fn network(value: &Value) -> Network {
         subnets: configs().filter_map(|config| Some(config["Subnet"].as_str()?.to_owned())).collect(),
         gateways: configs().filter_map(|config| config["Gateway"].as_str()?.parse().ok()).collect(),
         project: value["Labels"][PROJECT_LABEL].as_str().map(str::to_owned),
-        members: value["Containers"].as_object().into_iter().flatten().map(member).collect(),
+        free: pool::free(&value["IPAM"], members.iter().flat_map(|member| &member.addresses)),
+        members,
         id,
     }
 }

@@ -14,6 +14,6 @@ pub use self::{
     choose::{KEPT, NoTarget, forgotten, latest_good, pruned, target},
     lock::{Insistence, Lock},
     owner::{Holder, Life, Owner, Process},
-    revision::{Cause, Commit, Deployed, Revision, of_service, telling},
+    revision::{Cause, Commit, Deployed, Revision, of_service, telling, waits},
     store::Store,
 };

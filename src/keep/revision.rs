@@ -4,7 +4,7 @@
 //! listed by one call), an image that is nothing but the project as deployed (so that no environment value ever
 //! stands in an argument list), and a tag for each image that its services run.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::{engine::Container, event::Outcome, project::Wanted};
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Revision {
-    /// Counts from 1 within the project.
+    /// Counts from 1 within the project; 0 is what ran before the first rollout.
     pub number: u32,
     pub cause: Cause,
     /// The end of the rollout, in seconds since 1970.
@@ -32,13 +32,14 @@ pub struct Revision {
     pub changed: Vec<String>,
     /// What was deployed when it ended, by service. Of a failed one, what was wanted.
     pub services: BTreeMap<String, Deployed>,
-    /// Services that run something whose definition is not known, because another tool deployed it.
+    /// Services that run something whose definition is not known, because another tool deployed it; of what was found
+    /// before the first rollout, also those that did not run.
     pub unknown: Vec<String>,
     /// The project's folder.
     pub directory: Option<String>,
 }
 
-/// What a user typed.
+/// What a user typed, or that nobody did.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -46,6 +47,8 @@ pub enum Cause {
     Up,
     Restart,
     Rollback(u32),
+    /// It ran before the first rollout, deployed by another tool.
+    Found,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -72,6 +75,9 @@ pub struct Deployed {
     /// Absent for one that is run by a provider.
     pub image: Option<String>,
     pub replicas: u32,
+    /// How long connections to it waited in this rollout, in milliseconds; absent where they did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<u64>,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -81,7 +87,11 @@ fn is_false(value: &bool) -> bool {
 impl Revision {
     /// Reads the label; `None` for one that is not understood.
     pub fn from_label(text: &str) -> Option<Revision> {
-        serde_json::from_str(text).ok().filter(|revision: &Revision| revision.number > 0)
+        serde_json::from_str(text).ok().filter(Revision::is_numbered)
+    }
+
+    fn is_numbered(&self) -> bool {
+        self.number > 0 || self.cause == Cause::Found
     }
 
     pub fn label(&self) -> String {
@@ -150,6 +160,17 @@ impl Deployed {
     }
 }
 
+/// How long connections to a service waited in the last rollouts that replaced it, the newest first.
+pub fn waits(revisions: &[Revision], service: &str) -> Vec<Duration> {
+    let good = revisions.iter().rev().filter(|revision| revision.is_good());
+    let changed = good.filter(|revision| revision.changed.iter().any(|name| name == service));
+    let waits = changed.filter_map(|revision| revision.services.get(service)?.waited_ms);
+    waits.map(Duration::from_millis).take(WAITS_TOLD).collect()
+}
+
+/// More would be of versions that boot otherwise.
+const WAITS_TOLD: usize = 3;
+
 /// What runs, or what is left where nothing runs.
 pub fn telling<'c>(containers: &[&'c Container]) -> Vec<&'c Container> {
     let running: Vec<_> = containers.iter().copied().filter(|c| c.is_up()).collect();
@@ -183,6 +204,7 @@ impl fmt::Display for Cause {
             Cause::Up => f.write_str("up"),
             Cause::Restart => f.write_str("restart"),
             Cause::Rollback(number) => write!(f, "rollback to {number}"),
+            Cause::Found => f.write_str("found"),
         }
     }
 }

@@ -2,7 +2,11 @@
 
 mod text;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Serialize, Serializer};
 
@@ -12,7 +16,7 @@ use crate::{
     event::{PlannedService, Verdict},
     helper::Presence,
     project::{Service, Settings},
-    proxy::Way,
+    proxy::{Heard, Way},
 };
 
 /// What the user asked for beyond the files.
@@ -42,6 +46,12 @@ pub struct Plan {
     pub orphans: Vec<Replica>,
     pub remove_orphans: bool,
     pub helper: Presence,
+    /// What proxies have answered that were asked whether they can drain.
+    #[serde(skip)]
+    pub heard: Vec<Heard>,
+    /// Service → how long its connections waited in its last rollouts, the last one first.
+    #[serde(skip)]
+    pub waits: BTreeMap<String, Vec<Duration>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -243,6 +253,11 @@ impl ServicePlan {
             .iter()
             .filter(|op| matches!(op.what, What::Start { .. } | What::Recreate { .. }))
             .count() as u32
+    }
+
+    /// Whether containers that run go for new ones.
+    pub fn replaces(&self) -> bool {
+        self.operations.iter().any(|op| matches!(op.what, What::Recreate { .. } | What::Stop { .. }))
     }
 
     /// The containers that are stopped in this batch.

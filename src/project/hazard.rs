@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use super::{Project, keeper_of_data};
+use super::{
+    Project,
+    host::{Host, Named},
+    keeper_of_data,
+};
 use crate::engine::config::{Attachment, File, Mount, Port, Service};
 
 /// One obstacle to a rolling update. Its text says what is in the way; `remedy` what to write instead.
@@ -33,6 +37,14 @@ pub enum Hazard {
     NamespaceSharedBy {
         service: String,
         key: &'static str,
+        /// The file names the container itself, so that the next one must have its name.
+        by_name: bool,
+    },
+    /// The same, and the file names this container by its ID.
+    NamedById {
+        service: String,
+        key: &'static str,
+        id: String,
     },
     /// One replica that writes to a volume, which no other service of the same image does.
     WritableVolume {
@@ -41,6 +53,10 @@ pub enum Hazard {
     },
     /// A volume that belongs to one container, and is handed on when Compose recreates it.
     AnonymousVolume(String),
+    /// A network has no address left for a new container beside the old one.
+    NoAddress {
+        network: String,
+    },
     /// What it runs does something at certain times: a second one would do it twice.
     Scheduler(String),
 }
@@ -63,7 +79,14 @@ impl Hazard {
                 | Hazard::LivesInContainer(_)
                 | Hazard::SharesNamespaceOf { .. }
                 | Hazard::NamespaceSharedBy { .. }
+                | Hazard::NamedById { .. }
+                | Hazard::NoAddress { .. }
         )
+    }
+
+    /// No other container can stand in the place of the one that there is.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Hazard::NamedById { .. })
     }
 
     /// Only Compose can put a new container in the place of the old one: the name or the volume is handed on, or others
@@ -80,10 +103,12 @@ impl Hazard {
         match self {
             Hazard::FixedPort { .. } => "ports",
             Hazard::ContainerName(_) => "container_name",
-            Hazard::StaticAddress { .. } => "networks",
+            Hazard::StaticAddress { .. } | Hazard::NoAddress { .. } => "networks",
             Hazard::MacAddress(_) => "mac_address",
             Hazard::HostNetwork | Hazard::LivesInContainer(_) => "network_mode",
-            Hazard::SharesNamespaceOf { key, .. } | Hazard::NamespaceSharedBy { key, .. } => key,
+            Hazard::SharesNamespaceOf { key, .. }
+            | Hazard::NamespaceSharedBy { key, .. }
+            | Hazard::NamedById { key, .. } => key,
             Hazard::WritableVolume { .. } | Hazard::AnonymousVolume(_) => "volumes",
             Hazard::Scheduler(_) => "command",
         }
@@ -104,6 +129,9 @@ impl Hazard {
             | Hazard::NamespaceSharedBy { .. } => {
                 "give each service its own namespace, on one network".to_owned()
             }
+            Hazard::NamedById { service, key, .. } => {
+                format!("let {key} of \"{service}\" name the service")
+            }
             Hazard::WritableVolume { .. } => {
                 "write \"x-zdd: {strategy: rolling}\" if two may write at once".to_owned()
             }
@@ -111,6 +139,7 @@ impl Hazard {
                 "give the volume a name, and write \"x-zdd: {strategy: rolling}\" if two may write at once"
                     .to_owned()
             }
+            Hazard::NoAddress { .. } => "give the network a larger subnet".to_owned(),
             Hazard::Scheduler(_) => "write \"x-zdd: {strategy: rolling}\" if two may run at once".to_owned(),
         }
     }
@@ -140,15 +169,22 @@ impl fmt::Display for Hazard {
             Hazard::SharesNamespaceOf { service, key } => {
                 write!(f, "it lives in a container of \"{service}\" ({key})")
             }
-            Hazard::NamespaceSharedBy { service, key } => {
+            Hazard::NamespaceSharedBy { service, key, .. } => {
                 write!(f, "\"{service}\" lives in its container ({key})")
             }
+            Hazard::NamedById { service, key, id } => write!(
+                f,
+                "\"{service}\" names its container by the ID {id} ({key}), which a new one does not have"
+            ),
             Hazard::WritableVolume { source, target } => write!(
                 f,
                 "its only replica writes to volume \"{source}\" at {target}, and two generations would write at once"
             ),
             Hazard::AnonymousVolume(target) => {
                 write!(f, "the volume at {target} has no name, and belongs to one container")
+            }
+            Hazard::NoAddress { network } => {
+                write!(f, "network \"{network}\" has no free address for new containers beside the old ones")
             }
             Hazard::Scheduler(word) => {
                 write!(f, "it is a scheduler (\"{word}\"), and two would do everything twice")
@@ -167,11 +203,13 @@ pub fn hazards(name: &str, project: &Project) -> Vec<Hazard> {
     found.extend(raw.ports.iter().filter_map(|port| fixed_port(port, service.replicas)));
     found.extend(addresses(raw));
     found.extend((raw.network_mode.as_deref() == Some("host")).then_some(Hazard::HostNetwork));
-    let of_container = raw.network_mode.as_deref().and_then(|mode| mode.strip_prefix("container:"));
-    found.extend(of_container.map(|name| Hazard::LivesInContainer(name.to_owned())));
-    let parents = raw.parents().into_iter();
-    found.extend(parents.map(|(service, key)| Hazard::SharesNamespaceOf { service, key }));
-    found.extend(sharers(name, &project.file));
+    let hosts = project.hosts_of(raw);
+    let is_known = |key: &str| hosts.iter().any(|host| host.key == key);
+    let foreign = raw.hosts().into_iter().find(|(_, key)| *key == "network_mode" && !is_known(key));
+    found.extend(foreign.map(|(name, _)| Hazard::LivesInContainer(name)));
+    let hosts = hosts.into_iter();
+    found.extend(hosts.map(|Host { service, key, .. }| Hazard::SharesNamespaceOf { service, key }));
+    found.extend(sharers(name, project));
     if service.replicas == 1 {
         let shared =
             |mount: &&Mount| mount.source.as_ref().is_some_and(|source| is_shared(source, name, project));
@@ -249,12 +287,17 @@ fn addresses(service: &Service) -> Vec<Hazard> {
     found
 }
 
-fn sharers(name: &str, file: &File) -> Vec<Hazard> {
-    let of_one = |(other, service): (&String, &Service)| {
-        let key = service.parents().into_iter().find(|(parent, _)| parent == name)?.1;
-        Some(Hazard::NamespaceSharedBy { service: other.clone(), key })
+fn sharers(name: &str, project: &Project) -> Vec<Hazard> {
+    let of_one = |(other, raw): (&String, &Service)| {
+        let (service, mut hosts) =
+            (other.clone(), project.hosts_of(raw).into_iter().filter(|host| host.service == name));
+        let Host { key, container, .. } = hosts.next()?;
+        Some(match container {
+            Some(Named { reference: id, is_id: true }) => Hazard::NamedById { service, key, id },
+            named => Hazard::NamespaceSharedBy { service, key, by_name: named.is_some() },
+        })
     };
-    file.services.iter().filter_map(of_one).collect()
+    project.file.services.iter().filter_map(of_one).collect()
 }
 
 fn writable_volume(mount: &Mount) -> Option<Hazard> {

@@ -4,6 +4,7 @@ mod data;
 mod document;
 mod drain;
 mod hazard;
+mod host;
 mod notify;
 mod own_check;
 pub mod probe;
@@ -26,6 +27,7 @@ pub use self::{
     document::{Document, FILE_NAME, HostPath},
     drain::{Drain, Until},
     hazard::{Hazard, fed_by, fixed_port, hazards, linked_by},
+    host::{Host, Known},
     notify::Notify,
     own_check::own_check,
     probe::{Probe, ProbeLayer},
@@ -59,6 +61,8 @@ pub struct Project {
     pub document: Document,
     /// The same in the form in which it is examined.
     pub file: Arc<config::File>,
+    /// Containers that the file names, as far as it is known whose they are.
+    hosts: Known,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -130,6 +134,15 @@ pub struct Overrides {
     pub settings: Vec<(&'static str, Value)>,
     /// Compose joins names as its first version did (`--compatibility`).
     pub compatible: bool,
+    pub included: Vec<Included>,
+}
+
+/// What an included file has at its top, for its own services.
+#[derive(Clone, Debug)]
+pub struct Included {
+    pub file: String,
+    pub services: BTreeSet<String>,
+    pub x_zdd: Value,
 }
 
 /// What stands between the parts of a name that Compose makes.
@@ -194,8 +207,8 @@ impl Project {
         for (name, raw) in &file.services {
             services.insert(name.clone(), Arc::new(service(name, raw, &file, overrides)?));
         }
-        let (name, file) = (file.name.clone(), Arc::new(file));
-        Ok(Project { name, services, probe, notify, by_name: false, document, file })
+        let (name, hosts, file) = (file.name.clone(), host::by_name(&file), Arc::new(file));
+        Ok(Project { name, services, probe, notify, by_name: false, document, file, hosts })
     }
 
     /// One of which nothing is known but its name.
@@ -223,6 +236,7 @@ impl Project {
         self.services.extend(named.services);
         self.document.extend(&named.document);
         self.file = Arc::new(self.document.file()?);
+        self.hosts = host::by_name(&self.file);
         self.by_name = true;
         Ok(())
     }
@@ -299,10 +313,7 @@ fn service(name: &str, raw: &config::Service, file: &config::File, overrides: &O
         name: name.to_owned(),
         image: image(name, raw, file, overrides)?,
         replicas: overrides.scale.get(name).copied().or(written).unwrap_or(1),
-        definition: Definition {
-            hash: String::new(),
-            is_resolved: !raw.parents().is_empty() || raw.models.is_some() || overrides.compatible,
-        },
+        definition: Definition { hash: String::new(), is_resolved: is_resolved(raw) || overrides.compatible },
         role: role::of(name, raw, file),
         depends_on: dependencies(raw),
         hooks: hooks(raw),
@@ -312,6 +323,11 @@ fn service(name: &str, raw: &config::Service, file: &config::File, overrides: &O
         grace: grace(raw),
         settings: settings(name, raw, file, overrides)?,
     })
+}
+
+/// Of `volumes_from` also a container's name is replaced, by itself without its prefix.
+fn is_resolved(raw: &config::Service) -> bool {
+    !raw.parents().is_empty() || !raw.volumes_from.is_empty() || raw.models.is_some()
 }
 
 /// Compose takes an empty reference for none, and so it does with a service that is built.
@@ -344,6 +360,9 @@ fn settings(
     let mut settings = Settings::default();
     settings.take_update_config(&update, &["services", name, "deploy", "update_config"])?;
     settings.take_x_zdd(Source::TopLevel, &written(&file.x_zdd), &["x-zdd"])?;
+    for one in overrides.included.iter().filter(|one| one.services.contains(name)) {
+        settings.take_x_zdd(Source::TopLevel, &one.x_zdd, &[&one.file, "x-zdd"])?;
+    }
     settings.take_x_zdd(Source::Service, &written(&raw.x_zdd), &["services", name, "x-zdd"])?;
     settings.take_x_zdd(Source::Flag, &Value::Object(flags), &["flags", name, "x-zdd"])?;
     Ok(settings)

@@ -278,7 +278,7 @@ impl Serialize for Settings {
 
 /// A key that no service has: right at the top of the file alone, where others read it.
 fn not_of_a_service(key: &str, path: &[&str]) -> Result<(), BadSetting> {
-    let at_top = path.len() == 2;
+    let at_top = path.len() == 2 && path[0] == "x-zdd";
     match TOP_KEYS.contains(&key) {
         true if at_top => Ok(()),
         true => Err(bad(path, "holds for the whole file; write it in the x-zdd at the top of the file")),

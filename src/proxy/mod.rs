@@ -6,6 +6,7 @@
 mod delay;
 mod hand_over;
 mod haproxy;
+pub mod labels;
 pub mod program;
 pub mod traefik;
 mod unhealthy;
@@ -16,7 +17,7 @@ use serde::Serialize;
 
 use self::{delay::Delay, unhealthy::UntilUnhealthy};
 pub use self::{
-    haproxy::{Haproxy, api},
+    haproxy::{Haproxy, Heard, Silent, api, listen},
     unhealthy::turns_within,
 };
 use crate::{
@@ -47,17 +48,19 @@ pub enum Way {
 }
 
 /// The ways of a service, one after the other: what is written, or what fits.
-pub fn ways(service: &Service, containers: &[Container], helper: &Presence) -> Vec<Way> {
+pub fn ways(service: &Service, containers: &[Container], helper: &Presence, heard: &[Heard]) -> Vec<Way> {
+    let find = |proxy: Option<&str>, socket: Option<&str>| {
+        let found = Haproxy::find(&service.name, proxy, socket, containers)?;
+        found.that_can_drain(&service.name, containers, heard).map(Way::Haproxy)
+    };
     let drain = &service.settings.drain;
     let has_helper = *helper == Presence::Ready && service.settings.hand_over.helper == UseHelper::Auto;
     let first = match &drain.until {
         Until::Now => None,
         Until::Unhealthy => Some(Way::Unhealthy),
         Until::Auto if has_helper => Some(Way::HandOver),
-        Until::Auto => Haproxy::find(&service.name, None, None, containers).map(Way::Haproxy),
-        Until::Haproxy { service: proxy, socket } => {
-            Haproxy::find(&service.name, proxy.as_deref(), socket.as_deref(), containers).map(Way::Haproxy)
-        }
+        Until::Auto => find(None, None),
+        Until::Haproxy { service: proxy, socket } => find(proxy.as_deref(), socket.as_deref()),
     };
     let delay = Way::Delay { seconds: drain.plus.as_secs_f64() };
     first.into_iter().chain((!drain.plus.is_zero()).then_some(delay)).collect()
@@ -104,6 +107,9 @@ impl fmt::Display for Way {
             // It is not known before whether HAProxy can be asked.
             Way::KeepUp(_) => Ok(()),
             Way::Unhealthy => f.write_str(" until Docker calls it unhealthy"),
+            Way::Haproxy(found) if found.has_none => {
+                write!(f, " through HAProxy in {}, should it be among its servers by then", found.names())
+            }
             Way::Haproxy(found) => write!(f, " through HAProxy in {}", found.names()),
             Way::Delay { seconds } => {
                 write!(f, ", then {}", crate::text::duration::show(Duration::from_secs_f64(*seconds)))
@@ -355,8 +361,8 @@ impl Proxies {
 pub fn recover<'a>(
     ways: impl Iterator<Item = &'a Way>,
     containers: &[Container],
-    engine: &dyn Engine,
-    waiter: &Waiter,
+    heard: &[Heard],
+    (engine, waiter): (&dyn Engine, &Waiter),
     warn: &dyn Fn(String),
 ) -> bool {
     let mut asked: Vec<(&'a Replica, Option<&'a str>)> = Vec::new();
@@ -367,7 +373,7 @@ pub fn recover<'a>(
             let one = (proxy, found.socket.as_deref());
             if !asked.contains(&one) {
                 asked.push(one);
-                recovered |= haproxy::recover(proxy, one.1, containers, engine, waiter, warn);
+                recovered |= haproxy::recover(proxy, one.1, containers, heard, (engine, waiter), warn);
             }
         }
     }

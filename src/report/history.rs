@@ -6,7 +6,7 @@ use console::Alignment;
 use indicatif::HumanDuration;
 
 use crate::{
-    keep::{Commit, Revision},
+    keep::{Cause, Commit, Revision},
     text::{self, join},
 };
 
@@ -20,6 +20,7 @@ pub fn table(revisions: &[Revision], pruned: &BTreeSet<u32>, now: u64) -> String
 }
 
 fn row(revision: &Revision, pruned: bool, now: u64) -> Vec<String> {
+    let is_found = revision.cause == Cause::Found;
     let age = Duration::from_secs(now.saturating_sub(revision.time));
     vec![
         revision.number.to_string(),
@@ -28,7 +29,7 @@ fn row(revision: &Revision, pruned: bool, now: u64) -> Vec<String> {
         revision.commit.as_ref().map(Commit::to_string).unwrap_or_default(),
         revision.cause.to_string(),
         join(&revision.changed),
-        format!("{:.1}s", revision.seconds),
+        if is_found { String::new() } else { format!("{:.1}s", revision.seconds) },
         outcome(revision, pruned),
     ]
 }
@@ -45,5 +46,8 @@ fn outcome(revision: &Revision, pruned: bool) -> String {
 /// A revision in a few words, for the shell's completion.
 pub fn about(revision: &Revision) -> String {
     let Revision { cause, changed, who, outcome, .. } = revision;
+    if *cause == Cause::Found {
+        return format!("what ran of {} before the first rollout", join(changed));
+    }
     format!("{cause} of {} by {who}, {}", join(changed), outcome.word())
 }

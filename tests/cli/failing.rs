@@ -2384,3 +2384,23 @@ fn the_log_of_a_failed_container_cannot_be_read() {
     assert_eq!(output.exit.code(), Some(3), "{output}");
     assert!(!output.stderr.contains("can not get logs"), "{output}");
 }
+
+/// What the hook does is gone with the stop. Whether the container serves without it is for its healthcheck to say.
+#[test]
+fn post_start_hooks_run_where_an_old_container_starts_again() {
+    let scenario = || {
+        let file = web("scale: 2\npost_start: [{command: [warm]}]");
+        let scenario = Scenario::new(&file).with([old("web-1"), old("web-2")]);
+        scenario.when_nth(2, "compose up", Action::Edited("web".to_owned()))
+    };
+    let output = scenario().run(&["up", "--parallelism", "1"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    let place = |call: &str| output.calls.iter().position(|line| line == call);
+    let started = place("docker start web-1").unwrap_or_else(|| panic!("{output}"));
+    assert!(place("docker exec web-1 warm").is_some_and(|hook| hook > started), "{output}");
+    assert!(place("docker exec web-2 warm").is_none(), "it has run all the time: {output}");
+
+    let output = scenario().when("docker exec web-1 warm", fail("cold")).run(&["up", "--parallelism", "1"]);
+    assert_eq!(output.exit.code(), Some(3), "{output}");
+    assert!(output.stderr.contains("warning: shop-web-1 failed its post_start hook: cold"), "{output}");
+}

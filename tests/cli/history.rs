@@ -4,7 +4,10 @@ use std::{thread::sleep, time::Duration};
 
 use insta::assert_snapshot;
 use rustix::process::Signal;
-use zdd::{event::Outcome, keep::Revision};
+use zdd::{
+    event::Outcome,
+    keep::{Cause, Revision},
+};
 
 use crate::{
     files::{HEALTHCHECK, project, web},
@@ -73,6 +76,57 @@ fn a_rollout_is_written_down_without_its_secrets() {
             "docker volume rm zdd-lock-shop",
         ]
     );
+}
+
+/// Another tool has deployed it, and only its image is another one by now.
+#[test]
+fn what_ran_before_the_first_rollout_is_revision_0() {
+    let host = Scenario::new(&web("scale: 2")).with([new("web-1").other_image()]).host();
+    let ran = host.run(&["plan"]).world.containers[0].image_id.clone();
+    let output = host.run(&["up"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    let all = revisions(&output.world);
+    assert_eq!(
+        all.iter().map(|r| (r.number, r.cause)).collect::<Vec<_>>(),
+        [(0, Cause::Found), (1, Cause::Up)]
+    );
+    let web = &all[0].services["web"];
+    assert_eq!((web.image.as_ref(), web.replicas, &all[0].changed[0][..]), (Some(&ran), 1, "web"));
+    let recorded = output.calls.iter().position(|line| line.ends_with("create zdd-revision-shop-0"));
+    let begun = output.calls.iter().position(|line| line.starts_with("docker compose up"));
+    assert!(recorded.is_some() && recorded < begun, "before anything is touched: {output}");
+    let table = host.run(&["history"]).stdout;
+    let row: Vec<_> = table.lines().last().expect("a row").split_whitespace().collect();
+    assert_eq!((row[0], &row[row.len() - 4..]), ("0", &["found", "web", "-", "done"][..]), "{table}");
+
+    let output = host.run(&["rollback"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    let serving: Vec<_> = output.world.containers.iter().map(|c| &c.image_id).collect();
+    assert_eq!(serving, [&ran], "{output}");
+    assert_eq!(last(&output).cause, Cause::Rollback(0));
+    let nothing = host.run(&["rollback"]);
+    assert!(nothing.stderr.contains("there is no good one before it"), "{nothing}");
+}
+
+/// Nobody knows what was written then.
+#[test]
+fn what_ran_in_another_definition_is_not_recorded() {
+    let output = shop().run(&["up"]);
+    assert_eq!(revisions(&output.world).len(), 1, "{output}");
+    let host = twice(shop());
+    assert!(host.run(&["rollback"]).exit.success());
+    let nothing = host.run(&["rollback"]);
+    assert_eq!(nothing.exit.code(), Some(1), "{nothing}");
+}
+
+#[test]
+fn what_ran_before_need_not_be_recorded() {
+    let full = || Action::Fail(1, "no space left on device".to_owned());
+    let scenario = Scenario::new(&web("")).with([new("web-1").other_image()]);
+    let output = scenario.when("docker volume create zdd-revision-shop-0", full()).run(&["up"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(output.stderr.contains("warning: what runs now is not recorded in the history"), "{output}");
+    assert_eq!(last(&output).number, 1);
 }
 
 #[test]

@@ -144,7 +144,7 @@ pub fn connect(container: &mut Container, others: &[Container]) -> IpAddr {
         network: NAME.to_owned(),
         addresses: vec![address],
         mac: format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}"),
-        aliases: vec![],
+        ..Endpoint::default()
     };
     container.networks.insert(NAME.to_owned(), endpoint);
     address
@@ -179,5 +179,6 @@ pub fn network(containers: &[Container], host: Option<&Host>) -> Network {
             .chain(host.into_iter().flat_map(Host::stand_ins))
             .chain([proxy])
             .collect(),
+        free: None,
     }
 }

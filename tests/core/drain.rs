@@ -146,7 +146,7 @@ fn ways(file: &str, containers: &[Container]) -> Vec<Way> {
 
 fn through(proxy: &Container, socket: Option<&str>) -> [Way; 1] {
     let proxies = vec![Replica::from(proxy)];
-    [Way::Haproxy(Haproxy { proxies, socket: socket.map(str::to_owned) })]
+    [Way::Haproxy(Haproxy { proxies, socket: socket.map(str::to_owned), has_none: false })]
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! `data/` holds what the engine and Compose really print; `world` carries plans out on simulated containers.
 
+mod addresses;
 mod bridge;
 mod doctor;
 mod doctor_machine;
@@ -11,6 +12,7 @@ mod hand_over;
 mod hazards;
 mod health;
 mod history;
+mod hosts;
 mod images;
 mod init;
 mod leaving;

@@ -130,12 +130,12 @@ fn compose_s_word_counts_where_hashes_differ() {
     assert!(
         project.services["side"].definition.is_resolved && !project.services["web"].definition.is_resolved
     );
-    assert_eq!(verdict(&[("side", &[])]), "side unchanged, web unchanged");
-    assert_eq!(verdict(&[("side", &["app-side-1"])]), "side recreate, web unchanged");
+    assert_eq!(verdict(&[("side", &[])]), "web unchanged, side unchanged");
+    assert_eq!(verdict(&[("side", &["app-side-1"])]), "web unchanged, side recreate");
     let of_web: &[&str] = &["app-web-1"];
-    assert_eq!(verdict(&[("web", of_web)]), "side recreate, web unchanged", "its own hash agrees");
-    assert_eq!(verdict(&[("side", of_web)]), "side unchanged, web unchanged", "not its own container");
-    assert_eq!(verdict(&[]), "side recreate, web unchanged");
+    assert_eq!(verdict(&[("web", of_web)]), "web unchanged, side recreate", "its own hash agrees");
+    assert_eq!(verdict(&[("side", of_web)]), "web unchanged, side unchanged", "not its own container");
+    assert_eq!(verdict(&[]), "web unchanged, side recreate");
 }
 
 #[test]

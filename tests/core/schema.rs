@@ -156,7 +156,7 @@ fn every_word_of_the_history_stands_in_its_schema() {
         .filter_map(|w| Some(w.as_str()?.to_owned()))
         .collect();
     written.extend(cause[1]["properties"].as_object().expect("properties").keys().cloned());
-    same(variants!(Cause: Up, Restart, Rollback), written);
+    same(variants!(Cause: Up, Restart, Rollback, Found), written);
 }
 
 #[test]

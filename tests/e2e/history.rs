@@ -99,6 +99,43 @@ fn a_moved_tag_goes_back_to_the_old_image_and_no_request_is_lost() {
     assert_eq!(image_of(&stack), second);
 }
 
+/// Deployed by Compose: one with another image since, one as it is, one with more than its image changed.
+#[test]
+fn what_ran_before_the_first_rollout_is_gone_back_to() {
+    let plain = |name: &str, image: &str, value: &str| {
+        format!(
+            "  {name}:\n    image: {image}\n    environment: {{V: \"{value}\"}}\n    x-zdd: {{monitor: 300ms}}\n"
+        )
+    };
+    let services =
+        [plain("app", "${IMAGE}", "1"), plain("same", APP, "1"), plain("more", APP, "${V}")].concat();
+    let stack = Stack::new("zero", &format!("services:\n{services}"));
+    let tags = ["one", "two"].map(|tag| Tag(format!("{}:{tag}", stack.project)));
+    let images = tags.each_ref().map(|tag| tag.build(&tag.0));
+    let (first, second) =
+        ([("IMAGE", tags[0].0.as_str()), ("V", "1")], [("IMAGE", tags[1].0.as_str()), ("V", "2")]);
+    stack.compose(&["up", "-d"], &first);
+    let same = ids(&stack.containers("same"));
+
+    let finished = stack.zdd_ok(&["up"], &second);
+
+    assert_eq!(image_of(&stack), images[1]);
+    assert!(
+        finished.stderr.contains("does not have more: more than the image of it has changed"),
+        "{}",
+        finished.stderr
+    );
+    let revisions = history(&stack);
+    assert_eq!((&revisions[1]["number"], &revisions[1]["cause"]), (&0.into(), &"found".into()));
+    assert_eq!(revisions[1]["changed"], serde_json::json!(["app", "same"]));
+    let more = ids(&stack.containers("more"));
+    let finished = stack.zdd_ok(&["rollback"], &second);
+    assert_eq!(image_of(&stack), images[0], "{}", finished.stderr);
+    assert_eq!((ids(&stack.containers("same")), ids(&stack.containers("more"))), (same, more), "left alone");
+    stack.zdd_ok(&["up"], &second);
+    assert_eq!(history(&stack).len(), 4, "what ran before is recorded once");
+}
+
 /// Whatever Compose writes into a resolved file must come out of the history with the same configuration hash.
 #[test]
 fn an_odd_definition_is_left_alone_by_a_rollback() {

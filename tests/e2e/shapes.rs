@@ -112,6 +112,30 @@ fn every_condition_of_depends_on_holds_in_a_first_start_and_in_a_rollout() {
     assert!(!stack.folder().join("log/notes").exists(), "the migration ran again");
 }
 
+/// Docker takes the name for the ID of the container that has it then.
+#[test]
+fn whoever_lives_in_a_named_container_follows_it() {
+    let host = "container:${COMPOSE_PROJECT_NAME}-main-1";
+    let file = format!(
+        "x-zdd: {{monitor: 300ms}}\nservices:\n  main:\n    image: {APP}\n    environment: {{V: \"${{V:-1}}\"}}\n  side:\n    image: {APP}\n    network_mode: \"{host}\"\n    environment: {{APP_PORT: 81}}\n  beside:\n    image: {APP}\n    pid: \"{host}\"\n"
+    );
+    let stack = Stack::new("named", &file);
+    stack.zdd_ok(&["up"], &[]);
+    let before = stack.containers("main");
+
+    stack.zdd_ok(&["up", "--allow-downtime"], &[("V", "2")]);
+
+    let main = stack.containers("main");
+    assert!(main.len() == 1 && main != before, "{main:?}");
+    for (service, mode) in [("side", "NetworkMode"), ("beside", "PidMode")] {
+        let format = format!("{{{{.HostConfig.{mode}}}}}");
+        let container = &stack.containers(service)[0];
+        let lives_in = docker(&["inspect", "--format", &format, &container.id]);
+        assert_eq!((lives_in, container.state.as_str()), (format!("container:{}", main[0].id), "running"));
+    }
+    assert_eq!(left_to_do(&stack, &[], &[("V", "2")]), Vec::<String>::new());
+}
+
 #[test]
 fn orphans_go_only_on_request_and_only_theirs() {
     let both = format!(

@@ -177,10 +177,9 @@ fn out_of_memory() {
     assert_eq!(stack.all_containers(), before);
 }
 
-/// Room for five: three replicas, and no three beside them. One after the other they fit.
+/// Room for five: three replicas, and no three beside them.
 #[test]
-#[ignore = "takes long; scripts/test long"]
-fn out_of_addresses() {
+fn few_addresses_are_enough_for_small_batches() {
     let subnet = format!("10.213.{}.0/29", std::process::id() % 250);
     let file = format!(
         "services:\n{}\nnetworks:\n  default:\n    ipam: {{config: [{{subnet: {subnet}}}]}}\n",
@@ -189,8 +188,52 @@ fn out_of_addresses() {
     let stack = Stack::new("addresses", &file);
     stack.zdd_ok(&["up"], &[]);
     let before = stack.all_containers();
-    is_refused(&stack.zdd(&["up"], &[("APP_VERSION", "2")]), "no available IPv4 addresses");
+    let finished = stack.zdd(&["up", "--scale", "app=6"], &[]);
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert!(finished.stderr.contains("3 replicas more of it need an address each"), "{}", finished.stderr);
     assert_eq!(stack.all_containers(), before);
-    stack.zdd_ok(&["up", "--parallelism", "1"], &[("APP_VERSION", "2")]);
+
+    let finished = stack.zdd_ok(&["up"], &[("APP_VERSION", "2")]);
+    assert!(
+        finished.stderr.contains("2 at a time: its network has no more free addresses"),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(running(&stack), 3);
+
+    stack.zdd_ok(&["up", "--scale", "app=5"], &[("APP_VERSION", "2")]);
+    let before = stack.all_containers();
+    let finished = stack.zdd(&["up", "--scale", "app=5"], &[("APP_VERSION", "3")]);
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("has no free address for new containers beside the old ones"),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(stack.all_containers(), before);
+}
+
+/// They go to somebody else while a rollout goes on: the new containers make room for the old ones.
+#[test]
+#[ignore = "takes long; scripts/test long"]
+fn a_rollback_finds_its_addresses_taken() {
+    let subnet = format!("10.214.{}.0/29", std::process::id() % 250);
+    let file = format!(
+        "services:\n{}\nnetworks:\n  default:\n    ipam: {{config: [{{subnet: {subnet}}}]}}\n",
+        app("deploy: {replicas: 2}\nx-zdd: {parallelism: 1, delay: 5s, monitor: 500ms}")
+    );
+    let stack = Stack::new("taken", &file);
+    stack.zdd_ok(&["up"], &[]);
+    let network = format!("{}_default", stack.project);
+    let label = format!("com.docker.compose.project={}", stack.project);
+    let before = stack.all_containers();
+    let child = stack.command(&["up"], &[("APP_VERSION", "2")]).spawn().unwrap();
+    wait_until("the first batch", || running(&stack) == 2 && stack.containers("app").len() == 3);
+    let take = ["run", "-d", "--rm", "--label", &label, "--network", &network, APP, "sleep", "600000"];
+    let takers = [(); 3].map(|()| docker(&take));
+    let finished = finish(child);
+    is_refused(&finished, "no available IPv4 addresses");
+    assert!(finished.stderr.contains("the new ones go first"), "{}", finished.stderr);
+    takers.iter().for_each(|id| drop(docker(&["rm", "-f", id])));
+    assert_eq!(stack.all_containers(), before);
 }

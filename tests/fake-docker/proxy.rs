@@ -16,6 +16,9 @@ impl World {
             match command.split(' ').collect::<Vec<_>>().as_slice() {
                 ["set", ..] if proxy.only_shows => answer += "Permission denied\n\n",
                 ["set", "server", server, "state", state] => proxy.set(server, *state == "drain"),
+                ["show", "cli", "level"] => {
+                    answer += if proxy.only_shows { "operator\n\n" } else { "admin\n\n" }
+                }
                 ["show", "servers", ..] => answer += &self.states(&proxy),
                 ["show", "stat", ..] => answer += &proxy.statistics(),
                 _ => answer += "Unknown command.\n",

@@ -7,6 +7,7 @@ use crate::{
     engine::{CallError, ContainerRef, Engine, HookRun, Problem, Replica, config::Hook},
     event::{Event, Failure, Generation, Phase},
     project::{PRE_STOP_LABEL, Service},
+    proxy::labels::follower,
     stage::{Halt, Reporter},
     text::join,
 };
@@ -105,7 +106,8 @@ impl Rollout<'_> {
         self.await_earlier_hooks()?;
         let service = self.service();
         for (number, hook) in service.hooks.pre_start.iter().enumerate() {
-            let strip_service = service.has_post_start() || service.image.pull_policy.is_some();
+            let strip_service =
+                service.has_post_start() || service.image.pull_policy.is_some() || self.is_found_by_a_proxy();
             let run = HookRun { service: &service.name, number, hook, strip_service };
             if let Err(error) = self.hooks().reported("pre_start", None, || self.engine().run_hook(&run)) {
                 self.note_cut_off(&error);
@@ -113,6 +115,12 @@ impl Rollout<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A one-off would get requests as well.
+    fn is_found_by_a_proxy(&self) -> bool {
+        let raw = self.compose.project.file.services.get(&self.plan.service);
+        raw.is_some_and(|raw| follower(&self.service().labels, raw.variables()).is_some())
     }
 
     /// That of a run that was killed, or interrupted, goes on; two migrations at once are never meant.

@@ -1,17 +1,24 @@
 //! What is there, read once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::Compose;
 use crate::{
-    engine::{Container, Engine, Version, WholeUp},
+    engine::{Container, Engine, Network, Version, WholeUp},
     exit::Stop,
     helper::{Presence, Starting},
+    plan::Plan,
     project::{Project, Service, Wanted},
+    proxy::{self, Heard, Way},
 };
 
 /// Up to here `config --hash` is wrong for a service with an `env_file` (docker/compose#14001).
 const HASHES_ENV_FILES_RIGHT: Version = Version(5, 5, 0);
+/// The length of the prefix of a subnet in which no project runs out of addresses.
+const LARGE: u8 = 20;
 
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -24,6 +31,12 @@ pub struct Observed {
     pub helper: Presence,
     /// Services of which what runs can be deployed again, should Compose have to replace it.
     pub ways_back: BTreeSet<String>,
+    /// The networks on which addresses may be short.
+    pub networks: Vec<Network>,
+    /// What proxies have answered that would be asked.
+    pub heard: Vec<Heard>,
+    /// Service → how long its connections waited in its last rollouts.
+    pub waits: BTreeMap<String, Vec<Duration>>,
 }
 
 impl Observed {
@@ -50,6 +63,29 @@ impl Compose {
             Some(Ok(_)) => Presence::Ready,
             Some(Err(unavailable)) => Presence::Unavailable(unavailable.0.clone()),
         }
+    }
+
+    /// What the proxies answer by way of which the plan would have containers leave.
+    pub fn ask_proxies(&self, plan: &Plan) -> Vec<Heard> {
+        let leaving = plan.services.iter().filter(|plan| plan.leaving().next().is_some());
+        let found = leaving.flat_map(|plan| &plan.ways).filter_map(|way| match way {
+            Way::Haproxy(found) => Some(found),
+            _ => None,
+        });
+        proxy::listen(found, &self.docker)
+    }
+
+    /// The networks on which addresses may be short. Where they cannot be counted there are enough, until the engine says
+    /// otherwise.
+    pub fn small_networks(&self, project: &Project, containers: &[Container]) -> Vec<Network> {
+        let has_range = |name: &String| {
+            let mut networks = project.file.networks.values().flatten();
+            networks.any(|network| network.name.as_ref() == Some(name) && network.has_range())
+        };
+        let endpoints = containers.iter().flat_map(|container| &container.networks);
+        let small = endpoints.filter(|(name, on)| on.prefix > LARGE || on.prefix > 0 && has_range(name));
+        let ids: BTreeSet<_> = small.map(|(_, on)| on.network.clone()).collect();
+        self.docker.networks(&Vec::from_iter(ids)).unwrap_or_default()
     }
 
     /// Service → ID of its image, for those that have one.

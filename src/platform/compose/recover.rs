@@ -25,8 +25,8 @@ pub fn recover(
     let proxies = proxy::recover(
         plan.services.iter().flat_map(|plan| &plan.ways),
         &observed.containers,
-        engine,
-        &stage.waiter,
+        &plan.heard,
+        (engine, &stage.waiter),
         &warn,
     );
     policies || proxies

@@ -8,7 +8,7 @@ use super::{
     rollout::{Rollout, text},
 };
 use crate::{
-    engine::{CallError, Container, Replica, State, UpOptions, ids},
+    engine::{CallError, Container, Problem, Replica, State, UpOptions, ids},
     event::{Generation, Phase},
     execute::Mark,
     proxy::turns_within,
@@ -21,13 +21,27 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Rollout<'_> {
     /// Containers that were stopped run again, with the restart policy that they had.
-    pub(super) fn restore(&mut self, stopped: &[Replica], cut_off: bool) -> Result<(), String> {
+    pub(super) fn restore(&mut self, stopped: &[Replica], cut_off: bool, to: Mark) -> Result<(), String> {
         if cut_off {
             self.ended_within(self.grace(stopped), stopped).map_err(text)?;
         }
-        let back = self.bring_back(stopped).map_err(text)?;
+        let back = match self.bring_back(stopped) {
+            Err(error) if to == Mark::Start && lacks_address(&error) => {
+                self.make_room().map_err(text)?;
+                self.bring_back(stopped)
+            }
+            back => back,
+        };
+        let back = back.map_err(text)?;
         self.stand_down();
         self.await_restored(&back)
+    }
+
+    /// Somebody has taken the addresses of the old ones meanwhile: the new ones, which go anyway, go first.
+    fn make_room(&mut self) -> Result<(), CallError> {
+        self.warn("there is no free address for the old containers, so the new ones go first");
+        let made = self.again(|| self.made_since(&ids(&self.plan.before)))?;
+        self.discard(&made)
     }
 
     /// Which of these end in this time. The engine goes on with a stop although nobody waits for it any more, and does
@@ -77,7 +91,18 @@ impl Rollout<'_> {
         self.again(|| self.start_watched(&serving))?;
         self.again(|| self.engine().start(&ids(&others)))?;
         self.reporter().each(old, Generation::Old, &Phase::Restoring);
+        self.run_post_start_again(&serving);
         Ok(())
+    }
+
+    /// As at any start, with the hooks of the present file. There is no better version to go back to, so whether it
+    /// serves all the same is for its gate to say.
+    fn run_post_start_again(&self, old: &[Replica]) {
+        for replica in old {
+            if let Err(Halt::Failed(failure)) = self.hooks().post_start(std::slice::from_ref(replica)) {
+                self.warn(&failure.sentence());
+            }
+        }
     }
 
     /// A rollback asks no more of the old ones than they gave: those that did not run are only started, and those that
@@ -208,4 +233,9 @@ impl Rollout<'_> {
         }
         self.await_restored(&stopped)
     }
+}
+
+/// Engine 20.10 to 28.
+fn lacks_address(error: &CallError) -> bool {
+    matches!(&error.problem, Problem::Failed { stderr, .. } if stderr.contains("no available IPv4 addresses"))
 }

@@ -272,7 +272,7 @@ impl Performer for Rollout<'_> {
             Effect::Stop { stopped, cut_off, leases } => {
                 self.give_back(leases, true);
                 // What Compose has put in their place was seen to before.
-                if self.replaced { Ok(()) } else { self.restore(&stopped, cut_off) }
+                if self.replaced { Ok(()) } else { self.restore(&stopped, cut_off, to) }
             }
             Effect::Recreate { old, known, cut_off, .. } => self.restart_recreated(&old, &known, cut_off, to),
             // Removed they are when the old ones run again.

@@ -292,7 +292,7 @@ fn reached(stand_in: &ContainerRef, container: &Replica, scene: &Scene) -> Repli
         let (addresses, mac) = (member.addresses.clone(), member.mac.clone());
         Some((
             name.clone(),
-            container::Endpoint { network: network.id.clone(), addresses, mac, aliases: vec![] },
+            container::Endpoint { network: network.id.clone(), addresses, mac, ..Default::default() },
         ))
     };
     Replica::from(&Container {

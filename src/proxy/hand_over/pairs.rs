@@ -136,8 +136,12 @@ mod tests {
 
     fn container(n: u8, networks: &[&str]) -> Networks {
         let on = |id: &&str| {
-            let endpoint =
-                Endpoint { network: (*id).to_owned(), addresses: addresses(n), mac: mac(n), aliases: vec![] };
+            let endpoint = Endpoint {
+                network: (*id).to_owned(),
+                addresses: addresses(n),
+                mac: mac(n),
+                ..Endpoint::default()
+            };
             ((*id).to_owned(), endpoint)
         };
         networks.iter().map(on).collect()

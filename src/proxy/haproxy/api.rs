@@ -39,6 +39,17 @@ const CHECKED: u32 = 0x06;
 /// What is asked every time: the slots and their sessions.
 pub const LOOK: &str = "show servers state; show stat -1 4 -1";
 
+/// What is asked first: also what the socket lets anybody do (HAProxy 1.9).
+pub const CHECK: &str = "show cli level; show servers state";
+
+/// Whether the answer to `CHECK` does not say that servers cannot be set.
+pub fn may_set(answer: &str) -> bool {
+    !answer.lines().any(|line| matches!(line.trim(), "operator" | "user"))
+}
+
+/// What the script says where nothing answers.
+pub const NO_SOCKET: &str = "no runtime socket of HAProxy answers";
+
 /// What a server may be set to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admin {
@@ -286,6 +297,13 @@ app,app3,0,0,0,0,,0
         assert_eq!(refused(&servers, &servers[1..2], Admin::Drain), None);
         assert_eq!(refused(&servers, &servers[..2], Admin::Ready), Some(&servers[1]));
         assert_eq!(refused(&[], &servers, Admin::Drain), None, "a slot that is gone");
+    }
+
+    #[test]
+    fn a_socket_may_be_for_looking_only() {
+        assert!(may_set(&format!("admin\n\n{ANSWER}")) && may_set(ANSWER));
+        assert!(!may_set(&format!("operator\n\n{ANSWER}")) && !may_set(&format!("user\n\n{ANSWER}")));
+        assert!(SCRIPT.contains(NO_SOCKET));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ASK_AGAIN, Admin, Lease, Scene, Server, Session, api, ask, is_gone, names, same, set, slot_names,
+    ASK_AGAIN, Admin, Heard, Lease, Scene, Server, Session, api, ask, check, is_gone, names, same, set,
+    slot_names,
 };
 use crate::{
     engine::{CallError, Container, Engine, Replica, State, ids},
@@ -164,11 +165,15 @@ pub fn recover(
     proxy: &Replica,
     socket: Option<&str>,
     containers: &[Container],
-    engine: &dyn Engine,
-    waiter: &Waiter,
+    heard: &[Heard],
+    (engine, waiter): (&dyn Engine, &Waiter),
     warn: &dyn Fn(String),
 ) -> bool {
-    let Ok(servers) = ask(engine, proxy, socket, api::LOOK) else { return false };
+    let servers = match check::answer(proxy, socket, heard) {
+        Some(Ok(servers)) => servers.clone(),
+        Some(Err(_)) => return false,
+        None => ask(engine, proxy, socket, api::LOOK).unwrap_or_default(),
+    };
     let ours: Vec<_> = containers.iter().flat_map(Container::addresses).collect();
     let (usable, dead) = api::left_drained(&servers, &ours);
     if usable.is_empty() && dead.is_empty() {

@@ -1,6 +1,7 @@
 //! HAProxy, asked by its runtime API: old containers are drained in it, new ones are in its pool before that.
 
 pub mod api;
+mod check;
 mod drain;
 mod join;
 mod keep_up;
@@ -13,7 +14,11 @@ use std::{
 use serde::Serialize;
 
 use self::api::{Admin, Server};
-pub use self::{drain::recover, keep_up::KeepUp};
+pub use self::{
+    check::{Heard, Silent, listen},
+    drain::recover,
+    keep_up::KeepUp,
+};
 use super::{Lease, Proxy, Scene, program};
 use crate::{
     engine::{CallError, Container, Engine, Problem, Replica, State},
@@ -30,6 +35,9 @@ pub struct Haproxy {
     pub proxies: Vec<Replica>,
     /// Of the runtime API; read from HAProxy's configuration when it is not written.
     pub socket: Option<String>,
+    /// None of the service's containers was among their servers when they were asked.
+    #[serde(skip)]
+    pub has_none: bool,
 }
 
 impl Haproxy {
@@ -51,7 +59,7 @@ impl Haproxy {
         let running = containers.iter().filter(|c| c.state == State::Running);
         let proxies: Vec<_> =
             running.filter(|c| is_proxy(c) && shares_network(c)).map(Replica::from).collect();
-        (!proxies.is_empty()).then(|| Haproxy { proxies, socket: socket.map(str::to_owned) })
+        (!proxies.is_empty()).then(|| Haproxy { proxies, socket: socket.map(str::to_owned), has_none: false })
     }
 
     pub fn names(&self) -> String {

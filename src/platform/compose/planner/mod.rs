@@ -1,5 +1,6 @@
 //! From what is wanted and what is there to what will be done. Pure.
 
+mod addresses;
 mod alone;
 mod operations;
 mod order;
@@ -15,6 +16,7 @@ use self::{operations::replicas, service::Case, situation::Situation};
 use super::Observed;
 use crate::{
     engine::{Container, Replica},
+    event::Verdict,
     plan::{Plan, Prospect, Request, ServicePlan, What},
     project::{Hazard, Project, Service, hazards},
     proxy,
@@ -27,15 +29,41 @@ use crate::{
 pub fn plan(project: &Project, observed: &Observed, request: &Request) -> Plan {
     let scope = Scope::of(project, request);
     let services = project.dependency_order().into_iter().filter(|name| scope.all.contains(name));
-    let services = services.map(|name| plan_service(&name, project, observed, request, &scope)).collect();
-    let services = order::after_proxies(project, observed, services);
+    let mut services: Vec<_> =
+        services.map(|name| plan_service(&name, None, project, observed, request, &scope)).collect();
+    while let Some((at, host)) = left_in_a_container(project, &services) {
+        let name = services[at].service.clone();
+        services[at] = plan_service(&name, Some(&host), project, observed, request, &scope);
+    }
+    let mut services = order::after_proxies(project, observed, services);
+    addresses::in_turn(project, observed, &mut services);
     Plan {
         project: project.name.clone(),
         services,
         orphans: orphans(project, observed, request),
         remove_orphans: request.remove_orphans,
         helper: observed.helper.clone(),
+        heard: observed.heard.clone(),
+        waits: observed.waits.clone(),
     }
+}
+
+/// A service that has to follow the one in whose container it lives, and the name of that one. Where the file names the
+/// container Compose sees no difference.
+fn left_in_a_container(project: &Project, services: &[ServicePlan]) -> Option<(usize, String)> {
+    let replaced = |name: &str| services.iter().any(|plan| plan.service == name && plan.replaces());
+    let host = |plan: &ServicePlan| {
+        let hosts = project.hosts_of(project.file.services.get(&plan.service)?).into_iter();
+        hosts
+            .filter(|host| host.container.is_some())
+            .find(|host| replaced(&host.service))
+            .map(|host| host.service)
+    };
+    let stays = |plan: &ServicePlan| {
+        plan.asked && plan.verdict == Verdict::Unchanged && plan.before.iter().any(|c| c.runs())
+    };
+    let mut all = services.iter().enumerate().filter(|(_, plan)| stays(plan));
+    all.find_map(|(at, plan)| Some((at, host(plan)?)))
 }
 
 /// What becomes of each service when it changes.
@@ -43,7 +71,7 @@ pub fn prospects(project: &Project, observed: &Observed) -> BTreeMap<String, Pro
     let request = Request::default();
     let one = |(name, service): (&String, &Arc<Service>)| {
         let mine: Vec<&Container> = observed.containers.iter().filter(|c| c.service == *name).collect();
-        (name.clone(), case(project, service, &mine, observed, &request).prospect())
+        (name.clone(), case(project, service, &mine, observed, &request, None).prospect())
     };
     project.services.iter().map(one).collect()
 }
@@ -54,19 +82,24 @@ fn case<'a>(
     mine: &[&'a Container],
     observed: &'a Observed,
     request: &'a Request,
+    follows: Option<&'a str>,
 ) -> Case<'a> {
     let mut hazards = hazards(&service.name, project);
     if service.replicas == 1 {
         let anonymous = mine.iter().filter(|c| c.runs()).flat_map(|c| &c.anonymous_volumes).next();
         hazards.extend(anonymous.cloned().map(Hazard::AnonymousVolume));
     }
-    let now = Situation::new(service, mine, observed, request);
+    let room = addresses::room(project, &service.name, observed);
+    let service = room.map_or_else(|| service.clone(), |room| room.fit(service));
+    hazards.extend(room.and_then(|room| room.hazard(&service)));
+    let now = Situation::new(&service, mine, observed, request);
     let way_back = observed.ways_back.contains(&service.name);
-    Case { project, service, hazards, now, request, helper: &observed.helper, way_back }
+    Case { project, service, hazards, now, request, helper: &observed.helper, way_back, follows, room }
 }
 
 fn plan_service(
     name: &str,
+    follows: Option<&str>,
     project: &Project,
     observed: &Observed,
     request: &Request,
@@ -76,20 +109,23 @@ fn plan_service(
     let mine: Vec<&Container> = observed.containers.iter().filter(|c| c.service == name).collect();
     let asked = scope.asked.contains(name);
     // Nobody asked for a change of what is only depended on; a job among them has run.
-    let request = Request { force: request.force && asked, ..request.clone() };
-    let case = case(project, service, &mine, observed, &request);
+    let force = (request.force || follows.is_some()) && asked;
+    let request = Request { force, ..request.clone() };
+    let case = case(project, service, &mine, observed, &request, follows);
     let plan = if asked { case.plan() } else { case.plan_dependency() };
     let is_held = plan.operations.iter().any(|operation| matches!(operation.what, What::Hold { .. }));
     let ways = match is_held {
         true => proxy::ways_to_hold(service, &observed.containers),
-        false => proxy::ways(service, &observed.containers, &observed.helper),
+        false => proxy::ways(service, &observed.containers, &observed.helper, &observed.heard),
     };
-    let depends_on = service.depends_on.iter().map(|dependency| &dependency.service);
-    let planned = |name: &&String| scope.all.contains(*name) && project.services.contains_key(*name);
+    let depends_on = service.depends_on.iter().map(|dependency| dependency.service.clone());
+    let hosts = project.file.services.get(name).map(|raw| project.hosts_of(raw)).unwrap_or_default();
+    let before = depends_on.chain(hosts.into_iter().map(|host| host.service));
+    let planned = |name: &String| scope.all.contains(name) && project.services.contains_key(name);
     ServicePlan {
         asked,
         ways,
-        after: depends_on.filter(planned).cloned().collect(),
+        after: BTreeSet::from_iter(before.filter(planned)).into_iter().collect(),
         before: replicas(&mine),
         ..plan
     }

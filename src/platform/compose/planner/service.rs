@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    addresses::Room,
     alone::{Alone, alone},
     operations::{self, Stock, replicas},
     situation::Situation,
@@ -19,12 +20,16 @@ use crate::{
 /// A service to plan, with what is in the way of it and what there is of it.
 pub struct Case<'a> {
     pub project: &'a Project,
-    pub service: &'a Arc<Service>,
+    pub service: Arc<Service>,
     pub hazards: Vec<Hazard>,
     pub now: Situation<'a>,
     pub request: &'a Request,
     pub helper: &'a Presence,
     pub way_back: bool,
+    /// The service in whose container it lives, where that is replaced.
+    pub follows: Option<&'a str>,
+    /// Where addresses are few.
+    pub room: Option<Room<'a>>,
 }
 
 impl Case<'_> {
@@ -57,7 +62,7 @@ impl Case<'_> {
 
     /// Plans a service that is only depended on: started where not running, else left alone.
     pub fn plan_dependency(&self) -> ServicePlan {
-        let (service, now) = (self.service, &self.now);
+        let (service, now) = (&self.service, &self.now);
         let finished = self.has_ended_well();
         if service.is_provider() || now.running() > 0 || finished || service.replicas == 0 {
             let reason = match now.differences.is_empty() {
@@ -131,16 +136,19 @@ impl Case<'_> {
             true => format!("removes {} of it", count(now.down.len(), "stopped container")),
             false => format!("{running} of {wanted} replicas run"),
         };
-        self.verdict(Verdict::Scale, &reason, operations::rolling(self.service, Stock::of(now), &reason))
+        self.verdict(Verdict::Scale, &reason, operations::rolling(&self.service, Stock::of(now), &reason))
     }
 
     fn plan_change(&self) -> ServicePlan {
         let (reason, rolls) = (self.change(), self.rolls());
+        if let Some(hazard) = self.hazards.iter().find(|hazard| hazard.is_final()) {
+            return self.blocked(hazard_refusal(hazard));
+        }
         if let Some(refusal) = self.rolling_refusal().filter(|_| rolls) {
             return self.blocked(refusal);
         }
         if rolls {
-            let operations = operations::rolling(self.service, Stock::of(&self.now), &reason);
+            let operations = operations::rolling(&self.service, Stock::of(&self.now), &reason);
             return self.verdict(Verdict::Roll, &reason, operations);
         }
         self.plan_alone(&reason)
@@ -159,7 +167,9 @@ impl Case<'_> {
         if self.service.may_end() || self.service.is_provider() {
             return Prospect::Aside;
         }
-        let refused = self.impossible().is_some() || self.rolls() && self.rolling_refusal().is_some();
+        let refused = self.impossible().is_some()
+            || self.hazards.iter().any(Hazard::is_final)
+            || self.rolls() && self.rolling_refusal().is_some();
         match self.can_hold() {
             _ if refused => Prospect::Refused,
             _ if self.rolls() => Prospect::Rolls,
@@ -185,7 +195,7 @@ impl Case<'_> {
             why.filter(|_| holding.is_ok()).map_or(reason.to_owned(), |why| format!("{reason}; {why}"));
         let by_compose = self.service.injected_files || self.hazards.iter().any(Hazard::is_for_compose);
         let how = Alone { holds: holding.is_ok(), by_compose, way_back: self.way_back };
-        let operations = alone(self.service, Stock::of(&self.now), &reason, how);
+        let operations = alone(&self.service, Stock::of(&self.now), &reason, how);
         let mut plan = self.verdict(verdict, &reason, operations);
         plan.refusals = self.consent_wanted(holding);
         if !plan.refusals.is_empty() {
@@ -201,6 +211,9 @@ impl Case<'_> {
         }
         if let Some((network, driver)) = self.project.unsteered_network(&self.service.name) {
             return Err(format!("connections on network \"{network}\" (driver {driver}) cannot be held"));
+        }
+        if let Some(room) = self.room.filter(|room| room.free == 0) {
+            return Err(format!("network \"{}\" has no free address for what stands in", room.network));
         }
         match self.helper {
             _ if self.service.settings.hand_over.helper == UseHelper::Off => {
@@ -257,7 +270,8 @@ impl Case<'_> {
     }
 
     fn change(&self) -> String {
-        let what = match (self.now.differences.as_slice(), self.request.force) {
+        let what = match (self.now.differences.as_slice(), self.follows) {
+            ([], Some(host)) => format!("it lives in the container of {host}, which is replaced"),
             ([], _) => "forced".to_owned(),
             (differences, _) => format!("{} changed", differences.join(" and ")),
         };
@@ -279,7 +293,7 @@ impl Case<'_> {
         let clear = What::Clear { containers: replicas(&dead) };
         let clear = (!dead.is_empty()).then(|| single(clear, "Compose cannot start it"));
         let rest = match down.is_empty() {
-            true => operations::rolling(self.service, Stock::of(&self.now).cleared(), reason),
+            true => operations::rolling(&self.service, Stock::of(&self.now).cleared(), reason),
             false => {
                 let revive = What::Revive { down: replicas(&down), force: self.request.force };
                 let gate = What::Gate { also: vec![] };
@@ -293,7 +307,7 @@ impl Case<'_> {
 
     /// What Compose or the engine cannot carry out at all.
     fn impossible(&self) -> Option<Refusal> {
-        if let Some(provider) = fed_by(self.service, self.project) {
+        if let Some(provider) = fed_by(&self.service, self.project) {
             return Some(Refusal {
                 key: Some("depends_on"),
                 problem: format!(
@@ -316,6 +330,19 @@ impl Case<'_> {
             });
         }
         let replicas = self.service.replicas;
+        let more = replicas.saturating_sub(self.now.running() as u32);
+        if let Some(room) = self.room.filter(|room| more > room.free) {
+            return Some(Refusal {
+                key: Some("networks"),
+                problem: format!(
+                    "{} more of it need an address each, and network \"{}\" has {} left",
+                    count(more as usize, "replica"),
+                    room.network,
+                    room.free
+                ),
+                remedy: "give the network a larger subnet, or run fewer replicas".to_owned(),
+            });
+        }
         let too_many = |hazard: &&Hazard| hazard.limit().is_some_and(|n| replicas > n.max(1));
         self.hazards.iter().find(too_many).map(|hazard| Refusal {
             problem: format!("{hazard}, so {replicas} replicas cannot run"),
@@ -326,7 +353,7 @@ impl Case<'_> {
     /// Why it cannot roll, whatever the user says.
     fn rolling_refusal(&self) -> Option<Refusal> {
         let starts = self.now.current.len() < self.service.replicas as usize;
-        let in_the_way = self.hazards.iter().find(|hazard| forbids(hazard, self.service));
+        let in_the_way = self.hazards.iter().find(|hazard| forbids(hazard, &self.service));
         let stop_first = self.service.settings.order == Order::StopFirst;
         match in_the_way {
             _ if !starts => None,
@@ -381,6 +408,9 @@ fn single(what: What, cause: &str) -> Operation {
 /// Whether one batch more than the wanted count is too many for it: a stopped container releases its port and its
 /// address, but not its name.
 fn forbids(hazard: &Hazard, service: &Service) -> bool {
+    if matches!(hazard, Hazard::NamespaceSharedBy { by_name: true, .. } | Hazard::NoAddress { .. }) {
+        return true;
+    }
     let stays = service.settings.order == Order::StartFirst || matches!(hazard, Hazard::ContainerName(_));
     stays && hazard.limit().is_some_and(|room| room < service.replicas + service.batch())
 }
