@@ -20,7 +20,7 @@ pub use self::{
     unhealthy::turns_within,
 };
 use crate::{
-    engine::{CallError, Container, Engine, Replica},
+    engine::{CallError, Container, Engine, Replica, State},
     event::Generation,
     helper::{Help, Presence},
     project::{Service, Until, UseHelper},
@@ -47,7 +47,10 @@ pub enum Way {
 /// The ways of a service, one after the other: what is written, or what fits.
 pub fn ways(service: &Service, containers: &[Container], helper: &Presence) -> Vec<Way> {
     let drain = &service.settings.drain;
-    let has_helper = *helper == Presence::Ready && service.settings.hand_over.helper == UseHelper::Auto;
+    let wants_helper = *helper == Presence::Ready && service.settings.hand_over.helper == UseHelper::Auto;
+    let mut running = containers.iter().filter(|c| c.service == service.name && c.state == State::Running);
+    let has_helper =
+        wants_helper && running.clone().next().is_none_or(|_| running.any(Container::is_on_its_own));
     let first = match &drain.until {
         Until::Now => None,
         Until::Unhealthy => Some(Way::Unhealthy),
