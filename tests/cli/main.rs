@@ -30,5 +30,6 @@ mod schema;
 mod secrets;
 mod signals;
 mod status;
+mod unavailable;
 mod variables;
 mod words;
