@@ -277,6 +277,26 @@ install_rust() {
     apt_install "cargo$ending" "rustc$ending"
 }
 
+# The standard library that the helper is built with for each architecture of a server. A Rust that rustup has not installed
+# builds it for this machine's own, see build.rs.
+MUSL='x86_64-unknown-linux-musl aarch64-unknown-linux-musl'
+
+has_musl() {
+    local target targets
+    targets=$(rustup target list --installed 2>/dev/null) || return 0
+    for target in $MUSL; do grep -qx "$target" <<<"$targets" || return 1; done
+}
+
+# As far as it can be had: without it everything else goes on.
+prefer_musl() {
+    has_musl || {
+        say "Installing Rust's standard library for the helper ($MUSL)"
+        # shellcheck disable=SC2046,SC2086
+        $(command -v timeout && echo 300) rustup target add $MUSL >/dev/null 2>&1 ||
+            say "It is not to be had; there will be no helper for servers of another architecture"
+    }
+}
+
 # rustfmt and clippy
 have_lints() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
 

@@ -127,6 +127,19 @@ pub fn no_helper(subject: &Subject) -> Option<Finding> {
     }
 }
 
+/// A network whose packets do not pass through the engine's machine.
+pub fn unsteered(subject: &Subject) -> Option<Finding> {
+    let plan = subject.plan?;
+    let hands_over = plan.leaving().next().is_some() && plan.ways.contains(&Way::HandOver);
+    let (network, driver) =
+        subject.project.unsteered_network(&subject.service.name).filter(|_| hands_over)?;
+    let problem = format!(
+        "connections on network \"{network}\" (driver {driver}) are waited for, but new ones still come until their clients notice"
+    );
+    let remedy = "write \"x-zdd: {drain: 5s}\" with the time that they need";
+    Some(subject.finding(&["networks"], problem).remedy(remedy))
+}
+
 /// Traefik hears of containers through Docker's events and acts on them every 2 s.
 pub fn traefik(subject: &Subject) -> Option<Finding> {
     let settings = &subject.service.settings;

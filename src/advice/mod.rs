@@ -153,6 +153,7 @@ const RULES: &[Rule] = &[
     rule("drain-no-hook", Warning, PLAN_AND_DOCTOR, Each(drain::without_hook)),
     rule("drain-no-haproxy", Warning, PLAN, Each(drain::without_haproxy)),
     rule("no-helper", Hint, PLAN, Each(drain::no_helper)),
+    rule("unsteered", Hint, PLAN, Each(drain::unsteered)),
     rule("traefik", Warning, PLAN_AND_DOCTOR, Each(drain::traefik)),
     rule("label-proxy", Warning, PLAN_AND_DOCTOR, Each(drain::follows_events)),
     rule("traefik-conflict", Warning, PLAN, Each(drain::traefik_conflict)),

@@ -178,6 +178,11 @@ impl Container {
         self.networks.values().flat_map(|endpoint| &endpoint.addresses).copied()
     }
 
+    /// Running, in a network of its own: not in the host's, nor in another container's.
+    pub fn is_on_its_own(&self) -> bool {
+        self.state == State::Running && self.addresses().next().is_some()
+    }
+
     pub fn health_status(&self) -> Option<HealthStatus> {
         self.health.as_ref().map(|health| health.status)
     }

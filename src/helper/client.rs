@@ -95,9 +95,10 @@ impl Client {
         loop {
             match self.attached.next(STARTS_WITHIN) {
                 Ok(line) if line.starts_with("ready ") => return Ok(line),
+                Ok(line) if line.starts_with("error ") => Answer::parse(&line).map(drop)?,
                 Ok(line) => said.push(line),
                 Err(error) if said.is_empty() => return Err(gone(error)),
-                Err(_) => return Err(Trouble::Gone(said.join("; "))),
+                Err(_) => return Err(Trouble::Gone(reason(&said))),
             }
         }
     }
@@ -139,6 +140,33 @@ fn words(label: &str) -> impl Iterator<Item = &str> {
     fixed.into_iter().chain(locked).chain(["--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW"])
 }
 
+/// Docker's words, without what it says with any of them.
+fn reason(said: &[String]) -> String {
+    let is_help = |line: &&String| {
+        line.is_empty() || line.contains("docker run --help") || line.contains("docker start --help")
+    };
+    let own = |line: &String| {
+        let line = line.strip_prefix("docker: ").unwrap_or(line);
+        line.strip_prefix("Error response from daemon: ").unwrap_or(line).trim_end_matches('.').to_owned()
+    };
+    said.iter().filter(|line| !is_help(line)).map(own).collect::<Vec<_>>().join("; ")
+}
+
 fn gone(error: CallError) -> Trouble {
     Trouble::Gone(error.problem.said())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_what_docker_says() {
+        let said = [
+            "docker: Error response from daemon: authorization denied by plugin opa: no NET_ADMIN.",
+            "See 'docker run --help'.",
+        ];
+        let said = said.map(str::to_owned);
+        assert_eq!(reason(&said), "authorization denied by plugin opa: no NET_ADMIN");
+    }
 }

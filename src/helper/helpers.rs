@@ -109,10 +109,19 @@ impl Helpers {
         let server = docker.server().map_err(said)?.map_err(Unavailable)?;
         let image = provide(docker, binary_for(&server)?).map_err(said)?;
         let host = Client::start(docker, &image, Where::Host);
-        let host = host.map_err(|trouble| Unavailable(trouble.to_string()))?;
+        let mut host = host.map_err(|trouble| {
+            Unavailable(match trouble {
+                Trouble::Refused(words) => cannot("nf_tables", words.split(' ').next().unwrap_or_default()),
+                Trouble::Gone(words) => format!("no helper starts: {words}"),
+            })
+        })?;
         if let Some(why) = lacking(&host) {
             host.quit();
             return Err(Unavailable(why));
+        }
+        if host.cannot("owner").is_some() {
+            // On such kernels the tables of a helper that was killed have not ended with it.
+            let _ = host.ask(&Request::Sweep);
         }
         let host = Arc::new(Mutex::new(Some(Live::new(host))));
         let all = Arc::new(All { docker: docker.clone(), image, host, inside: Mutex::default() });
@@ -273,12 +282,16 @@ fn references<'t>(tags: impl Iterator<Item = &'t String>) -> Vec<String> {
 
 /// What the host's network would have to allow.
 fn lacking(host: &Client) -> Option<String> {
-    let needed = ["bridge", "nat4"];
-    let why = needed.into_iter().find_map(|ability| Some((ability, host.cannot(ability)?)));
-    why.map(|(ability, error)| match error {
-        "EPERM" | "EACCES" => "the engine does not let it change the network".to_owned(),
-        _ => format!("the kernel of the engine's machine cannot do it ({ability}: {error})"),
-    })
+    let needed = [("bridge", "nf_tables for bridges"), ("nat4", "NAT by nf_tables")];
+    needed.into_iter().find_map(|(ability, what)| Some(cannot(what, host.cannot(ability)?)))
+}
+
+/// In words, for the kernel's error.
+fn cannot(what: &str, error: &str) -> String {
+    match error {
+        "EPERM" | "EACCES" => "the engine does not let a container change the network (NET_ADMIN)".to_owned(),
+        _ => format!("the kernel of the engine's machine has no {what} ({error})"),
+    }
 }
 
 /// Lets all of them hear something every few seconds, until the sender is dropped.

@@ -21,7 +21,7 @@ pub use self::{
     unhealthy::turns_within,
 };
 use crate::{
-    engine::{CallError, Container, Engine, Replica},
+    engine::{CallError, Container, Engine, Replica, State},
     event::Generation,
     helper::{Help, Presence},
     project::{Service, Until, UseHelper},
@@ -54,7 +54,10 @@ pub fn ways(service: &Service, containers: &[Container], helper: &Presence, hear
         found.that_can_drain(&service.name, containers, heard).map(Way::Haproxy)
     };
     let drain = &service.settings.drain;
-    let has_helper = *helper == Presence::Ready && service.settings.hand_over.helper == UseHelper::Auto;
+    let wants_helper = *helper == Presence::Ready && service.settings.hand_over.helper == UseHelper::Auto;
+    let mut running = containers.iter().filter(|c| c.service == service.name && c.state == State::Running);
+    let has_helper =
+        wants_helper && running.clone().next().is_none_or(|_| running.any(Container::is_on_its_own));
     let first = match &drain.until {
         Until::Now => None,
         Until::Unhealthy => Some(Way::Unhealthy),

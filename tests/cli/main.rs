@@ -31,6 +31,7 @@ mod schema;
 mod secrets;
 mod signals;
 mod status;
+mod unavailable;
 mod variables;
 mod watchdog;
 mod words;

@@ -15,6 +15,8 @@ use zdd::{
 };
 
 const NAME: &str = "app_default";
+/// Of the same project.
+pub const PROXY: &str = "proxy";
 const STAND_IN: &str = "stand-in-";
 
 /// What the helper has been told so far, and has not been told to end.
@@ -157,7 +159,7 @@ pub fn disconnect(container: &mut Container) {
 /// A proxy is on it, and whoever stands in for containers.
 pub fn network(containers: &[Container], host: Option<&Host>) -> Network {
     let proxy = Member {
-        id: "proxy".to_owned(),
+        id: PROXY.to_owned(),
         addresses: vec![IpAddr::from([10, 0, 0, 254])],
         mac: "02:42:0a:00:00:fe".to_owned(),
     };

@@ -27,7 +27,7 @@ fn told(file: &str, containers: Vec<zdd::engine::Container>) -> String {
 #[test]
 fn new_ones_are_guarded_and_old_ones_are_steered_to_them() {
     assert_snapshot!(told(TWO, vec![outdated("web", 1), outdated("web", 2)]), @"
-    blink br0 10.0.0.0/24 10.0.0.2@02:42:0a:00:00:02 10.0.0.3@02:42:0a:00:00:03 10.0.0.254@02:42:0a:00:00:fe
+    blink br0 10.0.0.0/24 10.0.0.2@02:42:0a:00:00:02 10.0.0.3@02:42:0a:00:00:03 10.0.0.254@02:42:0a:00:00:fe 80
     guard br0 10.0.0.4@02:42:0a:00:00:04 10.0.0.2@02:42:0a:00:00:02
     guard br0 10.0.0.5@02:42:0a:00:00:05 10.0.0.3@02:42:0a:00:00:03
     unblink
@@ -52,7 +52,7 @@ fn new_ones_are_guarded_and_old_ones_are_steered_to_them() {
 fn in_batches_an_address_is_let_go_before_the_next_ones_start() {
     let file = "services: {web: {image: app, scale: 2, x-zdd: {parallelism: 1}}}";
     assert_snapshot!(told(file, vec![outdated("web", 1), outdated("web", 2)]), @"
-    blink br0 10.0.0.0/24 10.0.0.2@02:42:0a:00:00:02 10.0.0.3@02:42:0a:00:00:03 10.0.0.254@02:42:0a:00:00:fe
+    blink br0 10.0.0.0/24 10.0.0.2@02:42:0a:00:00:02 10.0.0.3@02:42:0a:00:00:03 10.0.0.254@02:42:0a:00:00:fe 80
     guard br0 10.0.0.4@02:42:0a:00:00:04 10.0.0.2@02:42:0a:00:00:02
     unblink
     finish 10.0.0.4
@@ -62,7 +62,7 @@ fn in_batches_an_address_is_let_go_before_the_next_ones_start() {
     include 02:42:0a:00:00:04
     release 10.0.0.2
     include 02:42:0a:00:00:04
-    blink br0 10.0.0.0/24 10.0.0.3@02:42:0a:00:00:03 10.0.0.4@02:42:0a:00:00:04 10.0.0.254@02:42:0a:00:00:fe
+    blink br0 10.0.0.0/24 10.0.0.3@02:42:0a:00:00:03 10.0.0.4@02:42:0a:00:00:04 10.0.0.254@02:42:0a:00:00:fe 80
     guard br0 10.0.0.2@02:42:0a:00:00:02 10.0.0.3@02:42:0a:00:00:03
     unblink
     finish 10.0.0.2
@@ -78,7 +78,7 @@ fn in_batches_an_address_is_let_go_before_the_next_ones_start() {
 #[test]
 fn at_scale_up_those_that_serve_stand_in() {
     assert_snapshot!(told(TWO, vec![current("web", 1)]), @"
-    blink br0 10.0.0.0/24 10.0.0.2@02:42:0a:00:00:02 10.0.0.254@02:42:0a:00:00:fe
+    blink br0 10.0.0.0/24 10.0.0.2@02:42:0a:00:00:02 10.0.0.254@02:42:0a:00:00:fe 80
     guard br0 10.0.0.3@02:42:0a:00:00:03 10.0.0.2@02:42:0a:00:00:02
     unblink
     finish 10.0.0.3

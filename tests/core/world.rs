@@ -479,10 +479,11 @@ impl Simulation {
 }
 
 impl Engine for World<'_> {
-    fn container_ids(&self, _service: Option<&str>) -> Result<Vec<String>, CallError> {
+    fn container_ids(&self, service: Option<&str>) -> Result<Vec<String>, CallError> {
         let world = self.simulation();
         world.answer()?;
-        Ok(world.containers.iter().map(|c| c.id.clone()).collect())
+        let proxy = service.is_none().then(|| bridge::PROXY.to_owned());
+        Ok(world.containers.iter().map(|c| c.id.clone()).chain(proxy).collect())
     }
 
     fn inspect(&self, ids: &[String]) -> Result<Vec<Container>, CallError> {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use zdd_load::Running;
+use zdd_load::{Report, Running};
 
 use crate::{
     clients,
@@ -309,7 +309,11 @@ fn killed_when_it_says(words: &str) {
     clients.iter().for_each(|load| load.mark("again"));
     let again = bare.up(&Tool::Zdd, "3", "exit");
     assert!(clients.iter().all(|load| load.wait_version("3", TIMEOUT)), "{again}");
-    for report in clients.into_iter().map(Running::stop) {
+    let reports: Vec<_> = clients.into_iter().map(Running::stop).collect();
+    let count = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
+    let (requests, failed) = (count(Report::requests), count(|report| report.failed().len()));
+    println!("killed at \"{words}\": {failed} of {requests} requests failed");
+    for report in reports {
         assert!(report.failed().is_empty(), "{report}\n{said:#?}\n{again}");
     }
 }

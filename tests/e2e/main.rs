@@ -3,10 +3,12 @@
 
 mod alone;
 mod completion;
+mod delivered;
 mod docker_cli;
 mod draining;
 mod failures;
 mod faults;
+mod handed_over;
 mod history;
 mod hooks;
 mod install;

@@ -5,7 +5,7 @@ use std::{env, path::PathBuf, process::Command};
 
 use crate::{
     faults::rig::{Call, Rig},
-    stack::{Seen, Stack, app, docker, finish, ids, wait_until},
+    stack::{HELPER, Seen, Stack, app, docker, finish, ids, wait_until},
 };
 
 const TWO: &str = "deploy: {replicas: 2}\nrestart: always";
@@ -98,6 +98,51 @@ fn a_restart_while_the_new_ones_boot() {
     assert!(running(&stack).len() >= 2, "{:?}", stack.all_containers());
     stack.zdd_ok(&["up"], &env);
     is_done(&stack, &old);
+}
+
+/// With the helpers on: neither they nor anything that they did is left, and nobody has to be swept.
+fn restarted_before(name: &str, line: &str) {
+    let stack = serving_one(name);
+    let old = stack.all_containers();
+    let rig = Rig::new();
+    rig.meanwhile(line, &tool("restart").display().to_string());
+    let env = [("APP_VERSION", "2"), (HELPER, "auto")];
+    let finished = finish(stack.command(&["up"], &env).envs(rig.env()).spawn().unwrap());
+    assert!(rig.was_hit(), "{}", finished.stderr);
+    assert!([0, 3, 4].contains(&finished.code), "{finished:?}");
+    wait_until("its helpers to be gone", || {
+        docker(&["ps", "--all", "--quiet", "--filter", "label=io.zdd.helper"]).is_empty()
+    });
+    assert_eq!(tables(), "", "{}", finished.stderr);
+    wait_until("the containers", || running(&stack).len() >= 2);
+    stack.zdd_ok(&["up"], &env);
+    is_done(&stack, &old);
+    assert_eq!(tables(), "");
+}
+
+/// Of helpers, in the network of this engine, which is that of the test.
+fn tables() -> String {
+    let output = Command::new("nft").args(["list", "tables"]).output().expect("nft (package nftables)");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().filter(|line| line.contains(" zdd-")).collect()
+}
+
+#[test]
+#[ignore = "needs an engine of its own; scripts/engine-restart"]
+fn a_restart_while_new_ones_are_guarded() {
+    restarted_before("restart-guard", "compose up -d --no-deps --no-recreate --scale app=4 app");
+}
+
+#[test]
+#[ignore = "needs an engine of its own; scripts/engine-restart"]
+fn a_restart_while_connections_are_handed_over() {
+    restarted_before("restart-steer", "stop");
+}
+
+#[test]
+#[ignore = "needs an engine of its own; scripts/engine-restart"]
+fn a_restart_while_addresses_are_kept() {
+    restarted_before("restart-kept", "update --restart=no");
 }
 
 #[test]

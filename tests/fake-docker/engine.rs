@@ -26,7 +26,7 @@ pub fn answer(world: &mut World, call: &Call) -> Answer {
     let words = call.words.as_slice();
     let read = |switches, values| Arguments::read(words, switches, values, false);
     let result = match call.verb() {
-        "ps" => read(&["-a", "-aq", "--no-trunc"], &["--filter", "--format"]).map(|a| ps(world, &a)),
+        "ps" => read(&["-a", "-q", "-aq", "--no-trunc"], &["--filter", "--format"]).map(|a| ps(world, &a)),
         "wait" => read(&[], &[]).map(|a| each(&a, |id| world.end_one_off(id))),
         "inspect" => read(&[], &["--type"]).map(|a| inspect(world, &a)),
         "image" if words.get(1).is_some_and(|word| word == "inspect") => {

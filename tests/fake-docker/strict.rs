@@ -19,7 +19,12 @@ pub fn objections(world: &World, call: &Call) -> Vec<String> {
         leads_its_group(),
         "Ctrl-C on the terminal would reach this call: it must lead a process group of its own",
     );
-    must(call.reads_stdin() || has_no_stdin(), "standard input must be empty, or a prompt could be answered");
+    // A helper is asked there.
+    let is_asked = call.compose.is_none() && call.verb() == "run";
+    must(
+        call.reads_stdin() || is_asked || has_no_stdin(),
+        "standard input must be empty, or a prompt could be answered",
+    );
     if call.loads() {
         compose(world, call, &mut must);
     }

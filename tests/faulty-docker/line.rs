@@ -20,6 +20,10 @@ pub fn of(words: impl IntoIterator<Item = String>) -> String {
     if verb == "exec" {
         return proxy(&words);
     }
+    if verb == "run" {
+        // In whose network the helper runs.
+        return format!("run {}", words.last().map_or("", String::as_str));
+    }
     let mut line = Vec::new();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {

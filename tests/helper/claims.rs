@@ -19,9 +19,13 @@ fn somebody_comes(pair: &mut Pair, mac: &str) -> (Container, Server) {
 }
 
 /// Once, and only once.
-fn is_reported(pair: &mut Pair, v: V) {
-    let claimed = format!("claimed={}", pair.old.address(v));
-    assert!(comes_true(5, || pair.host.ok("ping") == claimed));
+fn are_reported(pair: &mut Pair) {
+    let mut said = String::new();
+    let addresses = VERSIONS.map(|v| pair.old.address(v).to_string());
+    assert!(comes_true(5, || {
+        said += &pair.host.ok("ping");
+        addresses.iter().all(|address| said.contains(address))
+    }));
     assert_eq!(pair.host.ok("ping"), "");
 }
 
@@ -33,11 +37,42 @@ fn who_gets_the_address_with_the_same_mac_gets_its_own() {
     for v in VERSIONS {
         // It sends its first packet, to whomever.
         assert_eq!(who(&somebody.namespace, pair.new.address(v)), "new");
-        is_reported(&mut pair, v);
+    }
+    are_reported(&mut pair);
+    for v in VERSIONS {
         for namespace in [&pair.new.namespace, &pair.net.host] {
             assert_eq!(who(namespace, somebody.address(v)), "somebody");
         }
         assert_eq!(pair.asks(v), "somebody");
+    }
+}
+
+/// It says nothing, and its neighbors know its MAC from the one before: they need not ask.
+#[test]
+fn who_gets_the_address_and_is_silent_gets_its_own() {
+    let Some(mut pair) = Pair::new() else { return };
+    let (_somebody, _server) = somebody_comes(&mut pair, "02:42:ac:1e:00:02");
+    for v in VERSIONS {
+        assert!(comes_true(1, || pair.asks(v) == "somebody"), "{v:?}: {}", pair.asks(v));
+        assert_eq!(who(&pair.net.host, pair.old.address(v)), "somebody");
+    }
+}
+
+/// The client of the helper does not know yet that the old one has ended.
+#[test]
+fn who_gets_the_address_before_the_switch_keeps_it() {
+    let Some(mut pair) = Pair::new() else { return };
+    pair.change("steer");
+    pair.stop_old();
+    let somebody = pair.net.container(2);
+    let _server = Server::start(&somebody, "somebody");
+    for v in VERSIONS {
+        assert!(comes_true(1, || pair.asks(v) == "somebody"), "{v:?}: {}", pair.asks(v));
+    }
+    pair.change("switch");
+    for v in VERSIONS {
+        assert_eq!(pair.asks(v), "somebody");
+        assert_eq!(who(&pair.net.host, pair.old.address(v)), "somebody");
     }
 }
 

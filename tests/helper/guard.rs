@@ -142,6 +142,27 @@ fn a_known_mac_gets_its_own_in_a_blink_whatever_its_address() {
     assert_eq!(who(&at.client.namespace, "fd30::70".parse().unwrap()), "other");
 }
 
+/// Only what is sent to the service's own ports may be for a new one of it.
+#[test]
+fn a_blink_is_about_the_ports_of_the_service() {
+    let Some(mut at) = Guarded::new() else { return };
+    let blink = |at: &Guarded, port: u16| {
+        let clause =
+            |v: V| format!("blink {BRIDGE} {} {} {} {port}", v.subnet(), at.old.end(v), at.client.end(v));
+        format!("change unblink ; {} ; {}", clause(V::Four), clause(V::Six))
+    };
+    let database = at.net.container(7);
+    let _server = Server::start(&database, "database");
+    for (port, expected) in [(PORT - 1, "database"), (PORT, "old")] {
+        let request = blink(&at, port);
+        assert_eq!(at.host.ok(request), "");
+        for v in VERSIONS {
+            assert_eq!(who(&at.client.namespace, database.address(v)), expected);
+            assert_eq!(who(&at.net.host, database.address(v)), expected);
+        }
+    }
+}
+
 /// Another project starts two containers on the network.
 #[test]
 fn strangers_reach_each_other_in_a_blink() {

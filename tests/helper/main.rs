@@ -3,6 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod arm64;
 mod claims;
 mod connections;
 mod counts;

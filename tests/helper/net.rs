@@ -34,7 +34,7 @@ static OBSTACLE: LazyLock<Option<String>> = LazyLock::new(|| {
 });
 
 /// Says so in the output of the run, whether the test's output is captured or not.
-fn skipped(why: &str) {
+pub fn skipped(why: &str) {
     let line = format!("skipped: {}: {why}\n", thread::current().name().unwrap_or_default());
     let _ = std::io::stderr().write_all(line.as_bytes());
 }

@@ -40,13 +40,15 @@ pub struct Pair {
     pub to: End,
 }
 
-/// New flows to containers of the network that are not among `known` go to `to`.
+/// New flows to containers of the network that are not among `known` go to `to`: those to these ports, or to any when
+/// there are none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Blink {
     pub bridge: String,
     pub subnet: Subnet,
     pub to: End,
     pub known: Vec<End>,
+    pub ports: Vec<u16>,
 }
 
 /// One part of a change.
@@ -205,17 +207,20 @@ fn interface(word: &str) -> Result<String> {
 impl fmt::Display for Blink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.bridge, self.subnet, self.to)?;
-        self.known.iter().try_for_each(|end| write!(f, " {end}"))
+        self.known.iter().try_for_each(|end| write!(f, " {end}"))?;
+        self.ports.iter().try_for_each(|port| write!(f, " {port}"))
     }
 }
 
 impl Blink {
     fn parse(words: &[&str]) -> Result<Self> {
-        let [bridge, subnet, to, known @ ..] = words else {
-            return Err(Malformed("BRIDGE SUBNET TO KNOWN... is needed".into()));
+        let [bridge, subnet, to, rest @ ..] = words else {
+            return Err(Malformed("BRIDGE SUBNET TO KNOWN... PORT... is needed".into()));
         };
+        let (known, ports): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| word.contains('@'));
         let known = known.iter().map(|w| w.parse()).collect::<Result<Vec<End>>>()?;
-        let blink = Blink { bridge: interface(bridge)?, subnet: subnet.parse()?, to: to.parse()?, known };
+        let (bridge, ports) = (interface(bridge)?, request::numbers(&ports)?);
+        let blink = Blink { bridge, subnet: subnet.parse()?, to: to.parse()?, known, ports };
         let outside = |end: &&End| !blink.subnet.contains(end.address);
         if let Some(end) = blink.known.iter().chain([&blink.to]).find(outside) {
             return Err(Malformed(format!("{} is not in {subnet}", end.address)));

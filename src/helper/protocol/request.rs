@@ -172,7 +172,7 @@ fn hold(words: &[&str]) -> Result<Request> {
     Ok(Request::Hold { tcp: parsed(&tcp)?, udp: parsed(&udp)? })
 }
 
-fn numbers(words: &[&str]) -> Result<Vec<u16>> {
+pub(super) fn numbers(words: &[&str]) -> Result<Vec<u16>> {
     words.iter().map(|word| word.parse().or_else(|_| malformed("a port", word))).collect()
 }
 
@@ -220,6 +220,7 @@ mod tests {
             format!("steer br-1 {from} {to}"),
             format!("switch br-1 {from} {to}"),
             format!("blink br-1 172.18.0.0/16 {to} {from}"),
+            format!("blink br-1 172.18.0.0/16 {to} {from} 80 8080"),
             "finish fd00::2".into(),
             "release 172.18.0.2".into(),
             "gone 02:42:ac:12:00:02".into(),

@@ -20,6 +20,7 @@ impl<'a> Rollout<'a> {
     ) -> Result<(), Halt> {
         let new = self.make(batch, count, how, journal)?;
         if how == Start::CreateThenStart {
+            let _turn = self.take_turn();
             self.start_watched(&new)?;
         }
         self.reporter().each(&new, Generation::New, &Phase::Started);

@@ -34,6 +34,8 @@ const COMPOSE: &str = "com.docker.compose.";
 pub struct Hold {
     /// The containers that run.
     running: Vec<Replica>,
+    /// On which they listen, where somebody else is on their networks.
+    pub ports: Vec<u16>,
     /// On their networks.
     pub inside: Option<Replica>,
     /// On the engine's host.
@@ -71,7 +73,10 @@ impl Hold {
             self.relays.extend(networks.iter().flat_map(|network| &network.gateways));
         }
         let joined = if has_company(&self.running, networks) { joined(&first, networks) } else { vec![] };
-        if !joined.is_empty() && !listening(&first, help)?.is_empty() {
+        if !joined.is_empty() {
+            self.ports = listening(&first, help)?;
+        }
+        if !self.ports.is_empty() {
             let stand_in = help.stand_in(&StandIn { networks: joined, ..like(&first) })?;
             let inside = self.inside.insert(reached(&stand_in, &first, scene));
             self.relays.extend(inside.addresses());
@@ -93,7 +98,7 @@ impl Hold {
     /// It refuses, or is gone.
     pub fn take_over(&self, networks: &[Network], help: &dyn Help) -> Result<(), Trouble> {
         let Some((inside, first)) = self.inside.as_ref().zip(self.first()) else { return Ok(()) };
-        let tcp = ranges(listening(first, help)?.into_iter().map(|port| ports(None, port, port)));
+        let tcp = ranges(self.ports.iter().map(|port| ports(None, *port, *port)));
         let container = inside.reference();
         help.inside(&container, &Request::Take(own(&inside.networks, networks)))?;
         help.inside(&container, &Request::Hold { tcp, udp: vec![] })?;
@@ -245,7 +250,7 @@ fn has_company(containers: &[Replica], networks: &[Network]) -> bool {
     others.into_iter().any(|member| containers.iter().all(|c| c.id != member.id))
 }
 
-fn listening(container: &Replica, help: &dyn Help) -> Result<Vec<u16>, Trouble> {
+pub fn listening(container: &Replica, help: &dyn Help) -> Result<Vec<u16>, Trouble> {
     let answer = help.inside(&container.reference(), &Request::Connections { list: true })?;
     let ports = answer.words().find(|(key, _)| *key == "listening").map_or("", |(_, ports)| ports);
     let ports: BTreeSet<u16> = ports.split(',').filter_map(|port| port.parse().ok()).collect();

@@ -23,7 +23,7 @@ use std::{
 use self::{
     hold::Hold,
     lease::HandedOver,
-    pairs::{blinks, own, pairs},
+    pairs::{blinks, moved, own, pairs},
 };
 use super::{Lease, Proxy, Scene};
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
     event::{Generation, Phase},
     helper::{
         Answer, Help, Trouble,
-        protocol::{Clause, Pair, Request},
+        protocol::{Blink, Clause, Pair, Request},
     },
     stage::Halt,
     text::{count, duration},
@@ -42,9 +42,9 @@ const END_QUIET: Duration = Duration::from_millis(15);
 /// A request that is under way when connections begin to wait gets so long before its container is stopped.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
-/// The others have no connections.
+/// The others have no connections, or those of the host are not to be told from theirs.
 fn running(replicas: &[Replica]) -> Vec<Replica> {
-    replicas.iter().filter(|replica| replica.state == State::Running).cloned().collect()
+    replicas.iter().filter(|replica| replica.is_on_its_own()).cloned().collect()
 }
 
 #[derive(Default)]
@@ -57,7 +57,8 @@ pub struct Session {
     siblings: Vec<Replica>,
     /// ID of a new one that is not ready → where its visitors go instead.
     guarded: BTreeMap<String, Vec<Pair>>,
-    blinks: bool,
+    /// As long as new ones start.
+    blinks: Vec<Blink>,
     /// What cannot be handed over was said.
     said: bool,
 }
@@ -108,6 +109,15 @@ impl Session {
         able
     }
 
+    /// Somebody else comes or goes, and what is sent to whoever comes next may be for that one.
+    fn others_move(&self, new: &[Replica], scene: &Scene) -> bool {
+        let (mut came, gone) = moved(&self.blinks, &self.networks);
+        came.retain(|id| new.iter().all(|replica| replica.id != *id));
+        // A new one may have come since they were listed.
+        let listed = || scene.engine.container_ids(Some(&scene.service.name));
+        gone || !came.is_empty() && !listed().is_ok_and(|ours| came.iter().all(|id| ours.contains(id)))
+    }
+
     fn guard_all(&mut self, new: &[Replica], scene: &Scene) -> Vec<Clause> {
         let mut clauses = Vec::new();
         for (at, replica) in new.iter().enumerate().filter(|(_, replica)| replica.state == State::Running) {
@@ -134,8 +144,7 @@ impl Session {
 impl Proxy for Session {
     fn prepare(&mut self, containers: &[Replica], scene: &Scene) {
         let Some(help) = scene.help else { return };
-        let running = containers.iter().filter(|replica| replica.state == State::Running);
-        running.for_each(|replica| help.prepare(&replica.reference()));
+        running(containers).iter().for_each(|replica| help.prepare(&replica.reference()));
     }
 
     fn expect(&mut self, scene: &Scene) {
@@ -153,10 +162,16 @@ impl Proxy for Session {
             }
         };
         let Some(first) = self.siblings.first() else { return };
-        let blinks = blinks(&first.networks, &self.networks, scene.project);
-        self.blinks = !blinks.is_empty();
+        let mut ours = scene.again(|| scene.engine.container_ids(None)).unwrap_or_default();
+        ours.extend(ids(&self.siblings));
+        let ports = match (&self.hold, scene.help) {
+            (Some(hold), _) => hold.ports.clone(),
+            (None, help) => help.and_then(|help| hold::listening(first, help).ok()).unwrap_or_default(),
+        };
+        self.blinks = blinks(&first.networks, &self.networks, scene.project, (&ours, &ports));
+        let blinks = self.blinks.iter().cloned();
         let kept = self.hold.as_ref().map(|hold| hold.guard_kept(&self.networks, scene.project));
-        let clauses = blinks.into_iter().map(Clause::Blink).chain(kept.unwrap_or_default()).collect();
+        let clauses = blinks.map(Clause::Blink).chain(kept.unwrap_or_default()).collect();
         self.change(clauses, scene);
     }
 
@@ -165,12 +180,14 @@ impl Proxy for Session {
         if self.siblings.is_empty() {
             return;
         }
-        if !new.iter().all(|replica| self.knows_networks_of(replica)) {
+        let guesses = !self.blinks.is_empty() && !all;
+        if guesses || !new.iter().all(|replica| self.knows_networks_of(replica)) {
             let known: Vec<_> = self.siblings.iter().chain(new).cloned().collect();
             self.look(&known, scene);
         }
         let mut clauses = self.guard_all(new, scene);
-        if all && std::mem::take(&mut self.blinks) {
+        if !self.blinks.is_empty() && (all || self.others_move(new, scene)) {
+            self.blinks.clear();
             clauses.push(Clause::Unblink);
         }
         self.change(clauses, scene);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    engine::{Network, container::Endpoint},
+    engine::{Member, Network, container::Endpoint},
     helper::protocol::{Blink, End, Mac, Own, Pair, Subnet},
 };
 
@@ -83,16 +83,43 @@ pub fn own(on: &Networks, networks: &[Network]) -> Vec<Own> {
     places(on, networks).iter().map(own).collect()
 }
 
-/// On the networks that are the project's alone: what is sent to somebody whom nobody knows yet goes to `to`. On
-/// others it may be for a container of another project.
-pub fn blinks(to: &Networks, networks: &[Network], project: &str) -> Vec<Blink> {
+/// What is sent to somebody whom nobody knows yet goes to `to`, on the networks where it cannot be for somebody else: that
+/// are the project's, and have no others than these on them. Only to ports on which `to` listens, so that it never is in
+/// the place of another kind of service.
+pub fn blinks(
+    to: &Networks,
+    networks: &[Network],
+    project: &str,
+    (ours, ports): (&[String], &[u16]),
+) -> Vec<Blink> {
     let blink = |place: &Place| Blink {
         bridge: place.network.bridge.clone(),
         subnet: place.subnet,
         to: place.end,
         known: known(place),
+        ports: ports.to_vec(),
     };
-    places(to, networks).iter().filter(|place| is_own(place.network, project)).map(blink).collect()
+    let is_ours = |network: &Network| network.members.iter().all(|member| ours.contains(&member.id));
+    let places = places(to, networks);
+    let alone = places.iter().filter(|place| is_own(place.network, project) && is_ours(place.network));
+    alone.map(blink).collect()
+}
+
+/// IDs of those who have come since then, and whether somebody has gone. Whoever has gone may come again elsewhere.
+pub fn moved(blinks: &[Blink], networks: &[Network]) -> (Vec<String>, bool) {
+    let mut came = Vec::new();
+    let mut gone = false;
+    for blink in blinks {
+        let network = networks.iter().filter(|network| network.bridge == blink.bridge);
+        let ends_of = |member: &Member| -> Vec<End> {
+            ends(&member.addresses, &member.mac).filter(|end| blink.subnet.contains(end.address)).collect()
+        };
+        let now: Vec<_> = network.flat_map(|network| &network.members).map(|m| (m, ends_of(m))).collect();
+        let is_known = |end: &End| *end == blink.to || blink.known.contains(end);
+        came.extend(now.iter().filter(|(_, ends)| !ends.iter().all(is_known)).map(|(m, _)| m.id.clone()));
+        gone |= blink.known.iter().any(|known| now.iter().all(|(_, ends)| !ends.contains(known)));
+    }
+    (came, gone)
 }
 
 /// Nobody else starts anything there.
@@ -110,8 +137,6 @@ fn known(place: &Place) -> Vec<End> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Member;
-
     fn network(id: &str, driver: &str, project: Option<&str>) -> Network {
         Network {
             id: id.to_owned(),
@@ -172,16 +197,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_only_guessed_on_networks_of_the_project() {
+    fn what_is_unknown_is_only_guessed_where_nobody_else_is() {
         let networks = [network("a", "bridge", Some("shop")), network("b", "bridge", Some("other"))];
-        let blinks = blinks(&container(3, &["a", "b"]), &networks, "shop");
+        let blinks = |ours: &[String]| blinks(&container(3, &["a", "b"]), &networks, "shop", (ours, &[80]));
+        let ours = ["2", "3", "4"].map(str::to_owned);
         assert_eq!(
-            said(&blinks[..1]),
+            said(&blinks(&ours)[..1]),
             [
-                "br-a 172.18.0.0/16 172.18.0.3@02:42:ac:12:00:03 172.18.0.2@02:42:ac:12:00:02 172.18.0.4@02:42:ac:12:00:04"
+                "br-a 172.18.0.0/16 172.18.0.3@02:42:ac:12:00:03 172.18.0.2@02:42:ac:12:00:02 172.18.0.4@02:42:ac:12:00:04 80"
             ]
         );
-        assert_eq!(blinks.len(), 2);
+        assert_eq!(blinks(&ours).len(), 2);
+        // Another project is on it, and may start something there.
+        assert_eq!(blinks(&ours[..2]), []);
+    }
+
+    #[test]
+    fn who_comes_and_goes_meanwhile_is_seen() {
+        let mut networks = [network("a", "bridge", Some("shop"))];
+        let ours = ["2", "3", "4"].map(str::to_owned);
+        let blinks = blinks(&container(3, &["a"]), &networks, "shop", (&ours, &[]));
+        assert_eq!(moved(&blinks, &networks), (vec![], false));
+        let another = networks[0].members.pop().unwrap();
+        assert_eq!(moved(&blinks, &networks), (vec![], true));
+        networks[0].members.push(Member { mac: mac(9), ..another });
+        assert_eq!(moved(&blinks, &networks), (vec!["4".to_owned(), "4".to_owned()], true));
     }
 
     #[test]

@@ -17,13 +17,14 @@ use super::{
 use crate::{
     draining::{drained_slots, posts},
     rolling::served,
-    stack::{Seen, Stack, TIMEOUT, docker},
+    stack::{HELPER, Seen, Stack, TIMEOUT, docker},
 };
 
 /// A disturbed run that takes longer is stuck.
 const STUCK: Duration = Duration::from_secs(100);
 /// What a call may take where one hangs, so that the matrix does not wait a minute for each.
 const CALL_TIMEOUT: (&str, &str) = ("ZDD_CALL_TIMEOUT", "6s");
+const HELPERS_END_WITHIN: Duration = Duration::from_secs(30);
 const REPLICAS: usize = 2;
 /// Each request is in hand for a while, and a container that is stopped cuts it: a drain that is skipped shows.
 const APP: &[(&str, &str)] = &[("APP_WORK_MS", "20"), ("APP_ON_TERM", "exit")];
@@ -73,6 +74,7 @@ impl fmt::Display for Cell {
 /// A stack that is rolled again and again.
 pub struct Arena {
     shape: Shape,
+    helper: bool,
     stack: Stack,
     port: u16,
     past: Past,
@@ -81,10 +83,10 @@ pub struct Arena {
 }
 
 impl Arena {
-    pub fn new(shape: Shape) -> Arena {
+    pub fn new(shape: Shape, helper: bool) -> Arena {
         let (stack, port) = new_stack(shape, 1);
         let past = Past::of(&stack);
-        Arena { shape, stack, port, past, rig: Rig::new(), version: 1 }
+        Arena { shape, helper, stack, port, past, rig: Rig::new(), version: 1 }
     }
 
     /// The calls that come in each of so many rollouts to which nothing happens: the number of polls differs.
@@ -166,7 +168,8 @@ impl Arena {
 
     fn run(&self, fault: Option<&str>) -> (Option<i32>, String) {
         let version = self.version.to_string();
-        let mut command = self.stack.command(&["up", "app"], APP);
+        let helper = (HELPER, if self.helper { "auto" } else { "off" });
+        let mut command = self.stack.command(&["up", "app"], &[APP, &[helper]].concat());
         command.env("APP_VERSION", version);
         if let Some(fault) = fault {
             command.envs(self.rig.env()).envs(self.shape.env.iter().copied());
@@ -224,7 +227,23 @@ impl Arena {
             found.push(format!("HAProxy still drains {drained:?}:\n{said}"));
         }
         found.extend(self.orphans());
+        found.extend(self.helpers());
         found
+    }
+
+    /// With a helper its rules and its answers end.
+    fn helpers(&self) -> Option<String> {
+        let filter = format!("label=io.zdd.helper={}", self.stack.project);
+        let end = Instant::now() + HELPERS_END_WITHIN;
+        loop {
+            let left = docker(&["ps", "--all", "--filter", &filter]);
+            if left.lines().count() < 2 {
+                return None;
+            } else if Instant::now() > end {
+                return Some(format!("helpers: {left}"));
+            }
+            sleep(Duration::from_millis(100));
+        }
     }
 
     /// A call that outlives a killed run ends at the next event at the latest.

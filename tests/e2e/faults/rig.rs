@@ -115,7 +115,7 @@ impl Rig {
 
 /// Whether how often it comes depends on time: it is asked until something is so.
 pub fn polls(line: &str) -> bool {
-    ["exec look", "inspect"].contains(&line)
+    ["exec look", "inspect", "network inspect"].contains(&line)
 }
 
 /// Whether the engine or the proxy is different after the call.

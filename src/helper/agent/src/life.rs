@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often it is looked whether an address was taken by somebody else.
-const WATCH: Duration = Duration::from_millis(50);
+const WATCH: Duration = Duration::from_millis(20);
 /// How often it is looked whether what lingers is still needed.
 const LINGER_CHECK: Duration = Duration::from_millis(200);
 /// From one step of a job to the next, or from one look at connections that begin to the next.
@@ -292,6 +292,7 @@ impl Agent {
             Side::Host(host) => {
                 let watching = host.is_watching();
                 let noticed = if watching { host.notice_claims() } else { Ok(()) };
+                host.ask_for_claims();
                 (!lingering || noticed.and_then(|()| host.is_needed()).unwrap_or(false), watching)
             }
             Side::Container(container) => (!lingering || container.is_needed(whole).unwrap_or(false), false),

@@ -6,7 +6,7 @@ use crate::netlink::{Buffer, Socket, attribute};
 use crate::protocol::Mac;
 use crate::sys;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 const IFLA_EXT_MASK: u16 = 29;
 const SKIP_STATISTICS: u32 = 8;
@@ -64,6 +64,12 @@ impl Links {
             )
             .tried("reading the MAC of the bridge")?;
         mac.ok_or(io::ErrorKind::NotFound.into()).tried("reading the MAC of the bridge")
+    }
+
+    /// An address of IPv6 that the interface has.
+    pub fn ipv6(&mut self, index: u32) -> Result<Option<Ipv6Addr>> {
+        let own = self.addresses()?.into_iter().filter(|a| a.interface == index);
+        Ok(own.filter_map(|a| if let IpAddr::V6(address) = a.address { Some(address) } else { None }).next())
     }
 
     /// All addresses of this network namespace.

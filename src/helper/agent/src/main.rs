@@ -35,7 +35,7 @@
 //! | `release ADDRESS` | The address is somebody else's: nothing is rewritten for it any more. |
 //! | `gone MAC` | Nothing is delivered to it any more, flows that were begun included. |
 //! | `exempt MAC`, `include MAC` | New flows from it are left alone; or no longer so. |
-//! | `blink BRIDGE SUBNET TO KNOWN…` | New connections from those known to an address that is unknown at a MAC that is unknown go to TO: a container that starts. For the short time until it is known; adds up. |
+//! | `blink BRIDGE SUBNET TO KNOWN… PORT…` | New connections from those known to an address that is unknown at a MAC that is unknown go to TO, those to these ports or to all: a container that starts. For the short time until it is known; adds up. |
 //! | `unblink` | Ends all of them. |
 //!
 //! | in a container's network | |

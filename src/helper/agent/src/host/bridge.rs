@@ -47,6 +47,7 @@ const MAX_FLOWS: u32 = 65_536;
 const ETHERNET_DESTINATION: u32 = 0;
 const ETHERNET_SOURCE: u32 = 6;
 const MAC_LENGTH: u32 = 6;
+const TCP_DESTINATION: u32 = 2;
 const FIN: u8 = 0x01;
 const RST: u8 = 0x04;
 const ARP_SENDER: u32 = 14;
@@ -264,15 +265,24 @@ fn known(ip: Ip, state: &State) -> Vec<Element> {
     all.iter().map(|a| Element::key(octets(**a))).collect()
 }
 
-/// From somebody known, to an address and a MAC in the subnet that both are not.
+/// From somebody known, to an address and a MAC in the subnet that both are not; a rule for each port.
 fn blinks(ip: Ip, state: &State) -> Vec<Rule> {
     let of_version = state.blinks.iter().filter(|blink| Ip::of(blink.subnet.address) == ip);
-    let rule = |blink: &super::state::Watched| {
-        let rule = ip.destined_to(Rule::new(), KEY, blink.subnet);
+    let rule = |blink: &super::state::Watched, port: Rule| {
+        let rule = ip.destined_to(port, KEY, blink.subnet);
         let rule = ip.destination(rule, KEY).missing(&ip.name(KNOWN), KEY);
         let rule = ethernet(rule, ETHERNET_DESTINATION, KEY).missing(KNOWN_MACS, KEY);
         let rule = ethernet(rule, ETHERNET_SOURCE, KEY).found(KNOWN_MACS, KEY);
         begun(ip, rule.put(DATA, &blink.to.mac.0))
     };
-    of_version.map(rule).collect()
+    of_version.flat_map(|blink| to_ports(blink).into_iter().map(move |port| rule(blink, port))).collect()
+}
+
+/// The beginning of a rule for each of its ports, or of one for all.
+pub fn to_ports(blink: &super::state::Watched) -> Vec<Rule> {
+    let to = |port: &u16| {
+        let rule = Rule::new().load(Base::Transport, TCP_DESTINATION, 2, KEY);
+        rule.equal(KEY, &port.to_be_bytes())
+    };
+    if blink.ports.is_empty() { vec![Rule::new()] } else { blink.ports.iter().map(to).collect() }
 }

@@ -114,6 +114,16 @@ impl Host {
         self.install(next).map(drop)
     }
 
+    /// Asks who has the addresses that somebody else can take: an answer claims one.
+    pub fn ask_for_claims(&self) {
+        for (address, entry) in self.kept.rules.watched() {
+            let bridge = crate::sys::interface_index(&entry.bridge).ok();
+            if let Some(responder) = bridge.and_then(|index| self.responders.get(&index)) {
+                responder.ask(*address);
+            }
+        }
+    }
+
     /// Steers no new flow any more. Whether anything is left that is to stay for a while.
     pub fn linger(&mut self) -> Result<bool> {
         let mut next = self.kept.rules.clone();
@@ -168,7 +178,7 @@ impl Host {
             let index = crate::sys::interface_index(bridge)?;
             let responder = match self.responders.remove(&index) {
                 Some(responder) => responder,
-                None => Responder::open(index, self.links.mac(index)?)?,
+                None => Responder::open(index, self.links.mac(index)?, self.links.ipv6(index)?)?,
             };
             wanted.insert(index, responder);
         }

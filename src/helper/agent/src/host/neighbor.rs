@@ -7,6 +7,10 @@
 //! The kernel's own answers (`ip neigh add proxy`) are no way: it gives them only when the address is routed through
 //! another interface than the question came in by (`arp_process`), after up to 0.8 s, for IPv6 only with a sysctl that
 //! a container cannot write, and its entries would outlive a helper that is killed.
+//!
+//! It also asks for them: a container that has got such an address may send nothing for a long time, and on engines that
+//! make MACs from addresses its neighbors know it already, so that they would send to the successor what is for it. Its
+//! answer is the packet that claims the address.
 
 use crate::protocol::Mac;
 use crate::sys;
@@ -18,6 +22,7 @@ use std::time::{Duration, Instant};
 
 const ETHERNET: usize = 14;
 const ARP: [u8; 8] = [0, 1, 0x08, 0, 6, 4, 0, 1]; // Ethernet, IPv4, their lengths, a question
+const EVERYBODY: [u8; 6] = [0xff; 6];
 const ARP_ANSWER: u8 = 2;
 const IPV6: usize = 40;
 const SOLICITATION: u8 = 135;
@@ -25,6 +30,7 @@ const ADVERTISEMENT: u8 = 136;
 const HOP_LIMIT: u8 = 255;
 /// The answer to a question, which overrides what the asker knows.
 const SOLICITED_OVERRIDE: u8 = 0x60;
+const SOURCE_LINK_ADDRESS: u8 = 1;
 const TARGET_LINK_ADDRESS: u8 = 2;
 /// Answered at once; a flood of questions must not keep the helper from all else.
 const AT_ONCE: usize = 64;
@@ -34,6 +40,8 @@ const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// Listens on one bridge.
 pub struct Responder {
     own: Mac,
+    /// The bridge's own, of IPv6.
+    address: Option<Ipv6Addr>,
     arp: OwnedFd,
     discovery: OwnedFd,
     /// The last ones, with the time of each: Docker's name server names a container before it can answer.
@@ -49,10 +57,21 @@ enum Question {
 impl Responder {
     /// # Errors
     /// `EPERM` without the capability NET_RAW.
-    pub fn open(bridge: u32, own: Mac) -> io::Result<Self> {
+    pub fn open(bridge: u32, own: Mac, address: Option<Ipv6Addr>) -> io::Result<Self> {
         let arp = listen(bridge, libc::ETH_P_ARP as u16, &[])?;
         let discovery = listen(bridge, libc::ETH_P_IPV6 as u16, &solicitations())?;
-        Ok(Self { own, arp, discovery, unanswered: VecDeque::new() })
+        Ok(Self { own, address, arp, discovery, unanswered: VecDeque::new() })
+    }
+
+    /// Asks who has the address. A question that is not sent is asked again soon.
+    pub fn ask(&self, wanted: IpAddr) {
+        let _ = match (wanted, self.address) {
+            (IpAddr::V4(wanted), _) => sys::send(&self.arp, &arp_probe(self.own, wanted)),
+            (IpAddr::V6(wanted), Some(from)) => {
+                sys::send(&self.discovery, &solicitation(self.own, from, wanted))
+            }
+            (IpAddr::V6(_), None) => return,
+        };
     }
 
     pub fn fds(&self) -> [BorrowedFd<'_>; 2] {
@@ -159,6 +178,12 @@ fn arp_answer(frame: &[u8], own: Mac, owner: impl Fn(Ipv4Addr) -> Option<Mac>) -
     Some(answer)
 }
 
+/// Does anybody have the address? From nobody, so that no neighbor learns anything (RFC 5227).
+fn arp_probe(own: Mac, wanted: Ipv4Addr) -> Vec<u8> {
+    let question = [ARP.as_slice(), &own.0, &[0; 4], &[0; 6], &wanted.octets()];
+    [ethernet(&EVERYBODY, own, libc::ETH_P_ARP as u16), question.concat()].concat()
+}
+
 fn ethernet(to: &[u8; 6], from: Mac, protocol: u16) -> Vec<u8> {
     [to.as_slice(), &from.0, &protocol.to_be_bytes()].concat()
 }
@@ -179,14 +204,31 @@ fn advertisement(frame: &[u8], own: Mac, owner: impl Fn(Ipv6Addr) -> Option<Mac>
     icmp.extend(wanted.octets());
     icmp.extend([TARGET_LINK_ADDRESS, 1]);
     icmp.extend(owner(wanted)?.0);
-    let sum = checksum(wanted, asker, &icmp);
-    icmp[2..4].copy_from_slice(&sum);
     let mut answer = ethernet(asker_mac, own, libc::ETH_P_IPV6 as u16);
-    answer.extend([0x60, 0, 0, 0, 0, icmp.len() as u8, libc::IPPROTO_ICMPV6 as u8, HOP_LIMIT]);
-    answer.extend(wanted.octets());
-    answer.extend(asker.octets());
-    answer.extend(icmp);
+    answer.extend(discovery(wanted, asker, icmp));
     Some(answer)
+}
+
+/// A neighbor solicitation (RFC 4861, 4.3). Not from nobody: an owner that is about to use the address would take it for
+/// somebody else's, and give it up (RFC 4862, 5.4.3).
+fn solicitation(own: Mac, from: Ipv6Addr, wanted: Ipv6Addr) -> Vec<u8> {
+    let [.., a, b, c] = wanted.octets();
+    let to = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
+    let mut icmp = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+    icmp.extend(wanted.octets());
+    icmp.extend([SOURCE_LINK_ADDRESS, 1]);
+    icmp.extend(own.0);
+    let mut frame = ethernet(&[0x33, 0x33, 0xff, a, b, c], own, libc::ETH_P_IPV6 as u16);
+    frame.extend(discovery(from, to, icmp));
+    frame
+}
+
+/// The packet around a message of neighbor discovery.
+fn discovery(from: Ipv6Addr, to: Ipv6Addr, mut icmp: Vec<u8>) -> Vec<u8> {
+    let sum = checksum(from, to, &icmp);
+    icmp[2..4].copy_from_slice(&sum);
+    let head = [0x60, 0, 0, 0, 0, icmp.len() as u8, libc::IPPROTO_ICMPV6 as u8, HOP_LIMIT];
+    [head.as_slice(), &from.octets(), &to.octets(), &icmp].concat()
 }
 
 /// The checksum of an ICMPv6 message of even length, with the pseudo-header of RFC 8200, 8.1.
@@ -237,6 +279,17 @@ mod tests {
         let mut reply = whole;
         reply[21] = 2;
         none(&reply);
+    }
+
+    #[test]
+    fn it_asks_as_somebody_who_wants_to_know_and_not_to_have() {
+        let (mine, wanted) = ("fd00::1".parse().unwrap(), "fd00::7".parse().unwrap());
+        assert_eq!(arp_probe(Mac(ASKER), [172, 18, 0, 7].into()), arp_question([0; 4], [172, 18, 0, 7]));
+        let mut asked = super::solicitation(Mac(ASKER), mine, wanted);
+        // The checksum of a message with its own checksum in it is zero.
+        assert_eq!(checksum(mine, "ff02::1:ff00:7".parse().unwrap(), &asked[54..]), [0, 0]);
+        asked[56..58].fill(0);
+        assert_eq!(asked, solicitation(mine, wanted));
     }
 
     fn solicitation(from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {

@@ -5,6 +5,7 @@
 //! are delivered to the other end by its address, and those that were begun stay where they are, whatever changes.
 //! Bridged packets never pass the output hook, with `bridge-nf-call-iptables` or without.
 
+use super::bridge::to_ports;
 use super::state::{State, Watched, Way};
 use crate::ip::{Ip, octets};
 use crate::nft::expr::{DATA, Entry, KEY, Meta, Rule};
@@ -73,7 +74,7 @@ pub fn fill(b: &mut Batch, ip: Ip, state: &State) {
         known.into_iter().filter(|a| a.len() == ip.length() as usize).map(Element::key).collect();
     b.fill(family, KNOWN, &known, None);
     b.flush_chain(family, "blink");
-    blinks().for_each(|blink| b.rule(family, "blink", &unknown(ip, blink)));
+    blinks().flat_map(|blink| unknown(ip, blink)).for_each(|rule| b.rule(family, "blink", &rule));
 }
 
 fn delivered(ip: Ip, state: &State, wanted: impl Fn(Way) -> bool) -> Vec<Element> {
@@ -82,9 +83,12 @@ fn delivered(ip: Ip, state: &State, wanted: impl Fn(Way) -> bool) -> Vec<Element
     entries.map(|(address, entry)| Element::pair(octets(*address), octets(entry.to.address))).collect()
 }
 
-/// To an address of the subnet that is not known.
-fn unknown(ip: Ip, blink: &Watched) -> Rule {
-    let rule = ip.destined_to(Rule::new(), KEY, blink.subnet);
-    let rule = ip.destination(rule, KEY).missing(KNOWN, KEY);
-    rule.put(DATA, &octets(blink.to.address)).dnat(ip.family(), DATA)
+/// To an address of the subnet that is not known; a rule for each port.
+fn unknown(ip: Ip, blink: &Watched) -> Vec<Rule> {
+    let rule = |port| {
+        let rule = ip.destined_to(port, KEY, blink.subnet);
+        let rule = ip.destination(rule, KEY).missing(KNOWN, KEY);
+        rule.put(DATA, &octets(blink.to.address)).dnat(ip.family(), DATA)
+    };
+    to_ports(blink).into_iter().map(rule).collect()
 }

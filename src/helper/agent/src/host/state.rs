@@ -10,6 +10,7 @@ const MAX_ENTRIES: usize = 256;
 const MAX_EXEMPT: usize = 1024;
 const MAX_BLINKS: usize = 32;
 const MAX_KNOWN: usize = 4096;
+const MAX_PORTS: usize = 256;
 
 /// What happens to packets that are sent to an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +42,8 @@ pub struct Watched {
     pub to: End,
     pub addresses: Vec<IpAddr>,
     pub macs: Vec<Mac>,
+    /// None: any.
+    pub ports: Vec<u16>,
 }
 
 #[derive(Clone, Default, Debug)]
@@ -83,6 +86,13 @@ impl State {
     }
 
     fn enter(&mut self, way: Way, pair: &Pair, machine: &mut impl Machine) -> Result<()> {
+        if way == Way::Switch {
+            self.gone.insert(pair.from.mac);
+            // Somebody has got the address between the last word of its owner and this clause.
+            if self.blocked.contains(&pair.from.address) {
+                return Ok(());
+            }
+        }
         let known = self
             .entries
             .remove(&pair.from.address)
@@ -93,9 +103,6 @@ impl State {
             (_, Some(entry)) => entry.ports,
             (_, None) => machine.ports(&pair.bridge)?,
         };
-        if way == Way::Switch {
-            self.gone.insert(pair.from.mac);
-        }
         // MACs are made from addresses on some engines: one that was gone can be somebody's again.
         self.gone.remove(&pair.to.mac);
         self.blocked.remove(&pair.from.address);
@@ -116,6 +123,7 @@ impl State {
 
     fn within_limits(&self) -> Result<()> {
         let known: usize = self.blinks.iter().map(|b| b.macs.len()).sum();
+        let ports: usize = self.blinks.iter().map(|b| b.ports.len()).sum();
         let within = |what: &str, have: usize, most: usize| match have > most {
             true => Err(Refusal::Limit(format!("at most {most} {what}"))),
             false => Ok(()),
@@ -124,6 +132,7 @@ impl State {
         within("released addresses", self.blocked.len(), MAX_ENTRIES)?;
         within("exempt or gone containers", self.exempt.len().max(self.gone.len()), MAX_EXEMPT)?;
         within("blinks", self.blinks.len(), MAX_BLINKS)?;
+        within("ports in blinks", ports, MAX_PORTS)?;
         within("known containers", known, MAX_KNOWN)
     }
 
@@ -155,6 +164,7 @@ fn watched(blink: &Blink, machine: &mut impl Machine) -> Result<Watched> {
             .chain(own.into_iter().filter(|a| blink.subnet.contains(*a)))
             .collect(),
         macs: known().map(|end| end.mac).chain([mac]).collect(),
+        ports: blink.ports.clone(),
     })
 }
 
@@ -214,6 +224,16 @@ mod tests {
         assert!(s.entries.is_empty() && s.blocked.contains(&ip(2)));
         changed(&mut s, &[], &format!("steer {PAIR}")).unwrap();
         assert!(s.blocked.is_empty());
+    }
+
+    #[test]
+    fn an_address_that_somebody_has_got_meanwhile_is_not_switched() {
+        let mut s = State::default();
+        changed(&mut s, &[7], &format!("steer {PAIR}")).unwrap();
+        s.release(ip(2));
+        changed(&mut s, &[7, 9], &format!("switch {PAIR}")).unwrap();
+        assert!(s.entries.is_empty() && s.blocked.contains(&ip(2)));
+        assert!(s.gone.contains(&mac(2)));
     }
 
     #[test]
