@@ -20,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
+    time::{Duration, Instant},
 };
 
 use zdd::{
@@ -43,6 +44,8 @@ use crate::{
 const FILES: &str = "ZDD_REAL";
 /// Only these, with commas between them.
 const ONLY: &str = "ZDD_REAL_ONLY";
+/// After so many none is begun any more.
+const MINUTES: &str = "ZDD_REAL_MINUTES";
 /// A folder for what was run and what it said.
 const LOGS: &str = "ZDD_REAL_LOGS";
 
@@ -152,22 +155,30 @@ const LANES: usize = 2;
 #[ignore = "wants files of others, and an engine; scripts/real"]
 fn every_file_is_updated() {
     let (images, table) = (Images::default(), Mutex::new(Table::default()));
-    let mut runners = Vec::new();
+    let add = |name: &str, story: Result<Story, String>| {
+        let mut table = table.lock().expect("a lock");
+        match story {
+            Ok(story) => table.add(name, story),
+            Err(why) => table.leave_out(name, &why),
+        }
+    };
+    let mut all = Vec::new();
     for folder in stacks() {
-        let name = name_of(&folder);
-        match runner(&folder, &images) {
-            Ok(runner) => runners.push((needs(&runner), runner)),
-            Err(why) => table.lock().expect("a lock").leave_out(&name, &why),
+        match read(&folder) {
+            Ok((text, project)) => all.push((needs(&project), Case { folder, text, project })),
+            Err(why) => add(&name_of(&folder), Err(why)),
         }
     }
     // What takes longest begins first.
-    runners.sort_by_key(|(needs, runner)| (std::cmp::Reverse(runner.model.services.len()), needs.all.len()));
-    lanes::each(LANES, runners, |runner| {
-        let name = runner.name.clone();
-        let (story, log) = runner.run();
-        println!("{name}: {:?}, {} faults", story.took, story.faults.len());
-        keep(&name, &log);
-        table.lock().expect("a lock").add(&name, story);
+    all.sort_by_key(|(_, case)| std::cmp::Reverse(case.project.services.len()));
+    let minutes = env::var(MINUTES).ok().and_then(|text| text.parse().ok()).unwrap_or(30);
+    let end = Instant::now() + Duration::from_secs(60 * minutes);
+    lanes::each(LANES, all, |case| {
+        let story = match Instant::now() > end {
+            true => Err(format!("not begun within {minutes} min")),
+            false => case.run(&images),
+        };
+        add(&name_of(&case.folder), story);
     });
     let table = table.into_inner().expect("a lock");
     println!("\n{table}");
@@ -175,22 +186,37 @@ fn every_file_is_updated() {
     table.check();
 }
 
-fn runner<'i>(folder: &Path, images: &'i Images) -> Result<Runner<'i>, String> {
-    let (text, project) = read(folder)?;
-    let runner = Runner::new(&name_of(folder), &text, &project, folder, images);
-    let taken = images.taken(runner.model.services.iter().map(|facts| facts.image.as_str()));
-    match taken.first() {
-        Some(name) => Err(format!("left out, as the engine has an image {name} of its own")),
-        None => Ok(runner),
+struct Case {
+    folder: PathBuf,
+    text: String,
+    project: Project,
+}
+
+impl Case {
+    fn run(&self, images: &Images) -> Result<Story, String> {
+        let name = name_of(&self.folder);
+        let runner = Runner::new(&name, &self.text, &self.project, &self.folder, images);
+        let taken = images.taken(runner.model.services.iter().map(|facts| facts.image.as_str()));
+        if let Some(taken) = taken.first() {
+            return Err(format!("the engine has an image {taken} of its own"));
+        }
+        let (story, log) = runner.run();
+        println!("{name}: {:?}, {} faults", story.took, story.faults.len());
+        keep(&name, &log);
+        Ok(story)
     }
 }
 
-fn needs(runner: &Runner) -> Needs {
-    let of = |data: bool| {
-        let services = runner.model.services.iter().filter(move |facts| data || facts.kind != Kind::Data);
-        services.map(|facts| facts.image.clone()).collect()
-    };
-    Needs { all: of(true), changed: of(false) }
+fn needs(project: &Project) -> Needs {
+    let mut needs = Needs::default();
+    for (name, raw) in &project.file.services {
+        let Some(image) = raw.image.as_deref().map(model::without_digest) else { continue };
+        needs.all.insert(image.to_owned());
+        if kind(project, name) != Kind::Data {
+            needs.changed.insert(image.to_owned());
+        }
+    }
+    needs
 }
 
 fn keep(name: &str, log: &str) {

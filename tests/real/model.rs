@@ -313,13 +313,17 @@ fn run_stub(service: &mut Mapping, ports: &[u16]) {
     check.remove("start_interval");
 }
 
-/// What is tagged must have a tag, and no digest.
+pub fn without_digest(image: &str) -> &str {
+    image.split('@').next().unwrap_or_default()
+}
+
+/// What is tagged has no digest.
 fn image(service: &mut Mapping, name: &str, project: &str) -> String {
     let written = service.get("image").and_then(Value::as_str).map(str::to_owned);
     let Some(written) = written.filter(|image| !image.is_empty()) else {
         return format!("{project}-{name}");
     };
-    let plain = written.split('@').next().unwrap_or_default().to_owned();
+    let plain = without_digest(&written).to_owned();
     service.insert("image".into(), plain.clone().into());
     plain
 }

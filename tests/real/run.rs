@@ -41,7 +41,6 @@ pub struct Story {
 }
 
 pub struct Runner<'a> {
-    pub name: String,
     pub model: Model,
     pub images: &'a Images,
     stack: Stack,
@@ -63,7 +62,7 @@ impl<'a> Runner<'a> {
         }
         let fates = model.services.iter().map(|facts| (facts.name.clone(), (facts.kind, "other"))).collect();
         let story = Story { fates, ..Story::default() };
-        Runner { name: name.to_owned(), model, images, stack, log: String::new(), story }
+        Runner { model, images, stack, log: String::new(), story }
     }
 
     /// Also gives the log.
