@@ -1,6 +1,7 @@
 //! Stands in for the image of a real stack: it listens where that one would, and does nothing else of what it does.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -15,12 +16,15 @@ pub fn ports(text: &str) -> Result<Vec<u16>, String> {
     words.map(|word| word.parse().map_err(|_| format!("{word:?} is no port"))).collect()
 }
 
+/// As most programs do, it takes a while until it listens.
+const BOOT: Duration = Duration::from_secs(1);
+
 /// Serves on all of them until a signal ends it. Fails when one of them cannot be had.
 pub async fn serve(ports: Vec<u16>) -> ExitCode {
     let version = std::env::var(VERSION).unwrap_or_else(|_| "1".into());
     let mut all = JoinSet::new();
     for port in ports {
-        all.spawn(server::serve(Config::plain(port, version.clone())));
+        all.spawn(server::serve(Config { boot: BOOT, ..Config::plain(port, version.clone()) }));
     }
     while let Some(ended) = all.join_next().await {
         match ended {
