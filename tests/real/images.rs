@@ -9,7 +9,7 @@ use std::{
 use crate::stack::docker;
 
 /// The image of `tests/app`, made by `scripts/images`.
-pub const APP: &str = "zdd-real-app:test";
+pub const APP: &str = "zdd-app:test";
 
 /// On every image, network, volume and container that is made here and not by Compose.
 pub const LABEL: &str = "io.zdd.real";
