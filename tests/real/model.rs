@@ -197,6 +197,7 @@ fn drop_what_is_not_here(service: &mut Mapping) {
         "external_links",
         "develop",
         "storage_opt",
+        "ulimits",
         "cpuset",
         "cpus",
         "cgroup_parent",
