@@ -42,6 +42,7 @@ const IMAGES: &[(&str, &str)] = &[
     ("consul", "Consul"),
     ("vault", "Vault"),
     ("mssql", "SQL Server"),
+    ("azure-sql-edge", "SQL Server"),
     ("minio", "MinIO"),
     ("qdrant", "Qdrant"),
     ("weaviate", "Weaviate"),
@@ -62,6 +63,19 @@ const IMAGES: &[(&str, &str)] = &[
     ("ferretdb", "FerretDB"),
     ("tidb", "TiDB"),
     ("yugabyte", "YugabyteDB"),
+    ("crate", "CrateDB"),
+    ("ravendb", "RavenDB"),
+    ("aerospike", "Aerospike"),
+    ("hazelcast", "Hazelcast"),
+    ("victoria-metrics", "VictoriaMetrics"),
+    ("chroma", "Chroma"),
+    ("manticore", "Manticore"),
+    ("seaweedfs", "SeaweedFS"),
+    ("garage", "Garage"),
+    ("redict", "Redict"),
+    ("vernemq", "VerneMQ"),
+    ("hivemq", "HiveMQ"),
+    ("beanstalkd", "Beanstalk"),
     ("db", "a database"),
 ];
 
@@ -127,8 +141,18 @@ fn by_image(image: &str) -> Option<&'static str> {
     let last = without_digest.rsplit('/').next().unwrap_or_default();
     let name = last.split(':').next().unwrap_or_default().to_ascii_lowercase();
     // `postgres-exporter`, `redis-commander`: they look at one.
-    let looks_on =
-        ["exporter", "commander", "admin", "backup", "ui", "express", "client", "insight", "dashboards"];
+    let looks_on = [
+        "exporter",
+        "commander",
+        "admin",
+        "backup",
+        "ui",
+        "express",
+        "client",
+        "insight",
+        "dashboards",
+        "meta",
+    ];
     if name.split(['-', '_']).any(|part| looks_on.contains(&part)) {
         return None;
     }
@@ -168,6 +192,9 @@ mod tests {
             ("shop/web:2", None),
             ("mongo-express", None),
             ("gvenzl/oracle-free:23", Some("Oracle")),
+            ("mcr.microsoft.com/azure-sql-edge:1.0.4", Some("SQL Server")),
+            ("chrislusf/seaweedfs:4", Some("SeaweedFS")),
+            ("supabase/postgres-meta:v0.96", None),
             ("nginx:5432", None),
         ] {
             assert_eq!(by_image(image), what, "{image}");

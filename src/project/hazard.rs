@@ -214,7 +214,7 @@ pub fn hazards(name: &str, project: &Project) -> Vec<Hazard> {
         let shared =
             |mount: &&Mount| mount.source.as_ref().is_some_and(|source| is_shared(source, name, project));
         found.extend(raw.volumes.iter().filter(|mount| !shared(mount)).find_map(writable_volume));
-        found.extend(scheduler(raw).map(Hazard::Scheduler));
+        found.extend(scheduler(name, raw).map(Hazard::Scheduler));
     }
     found
 }
@@ -255,12 +255,26 @@ fn is_shared(source: &str, name: &str, project: &Project) -> bool {
     file.services.iter().any(|(other, raw)| other != name && same_image(raw) && writes(raw) && !is_job(other))
 }
 
-/// The word by which a scheduler is known.
-fn scheduler(service: &Service) -> Option<String> {
-    const WORDS: &[&str] =
-        &["beat", "celerybeat", "cron", "crond", "scheduler", "supercronic", "ofelia", "schedule:work"];
-    let program = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
-    service.words().map(program).find(|word| WORDS.contains(&word.as_str()))
+/// The word by which a scheduler is known: of what it runs, else of its name.
+fn scheduler(name: &str, service: &Service) -> Option<String> {
+    const PARTS: &[&str] = &[
+        "beat",
+        "celerybeat",
+        "clockwork",
+        "cron",
+        "crond",
+        "ofelia",
+        "rqscheduler",
+        "schedule",
+        "scheduler",
+        "supercronic",
+    ];
+    let is_one = |word: &str| {
+        let mut parts = word.split(['-', '_', ':', '.']);
+        !word.starts_with('-') && parts.any(|part| PARTS.contains(&part)) || word == "--beat"
+    };
+    let programs = service.words().map(|word| word.rsplit('/').next().unwrap_or_default());
+    programs.chain([name]).find(|word| is_one(word)).map(str::to_owned)
 }
 
 /// The obstacle that a port is, for so many replicas.

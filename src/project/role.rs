@@ -1,6 +1,6 @@
 //! Whether a service serves, or does something once. Pure.
 
-use super::restart;
+use super::{keeper_of_data, restart};
 use crate::engine::config;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub fn of(name: &str, raw: &config::Service, file: &config::File) -> Role {
     }
 }
 
-/// One that serves has a port or a healthcheck, or it is started again when it ends. That `restart` is not written says
-/// little, as people forget it, so then its name must say what it does.
+/// One that serves has a port or a healthcheck, or it is a database that runs what its image does, or it is started again
+/// when it ends. That `restart` is not written says little, as people forget it, so then its name must say what it does.
 fn looks_like_a_job(name: &str, raw: &config::Service) -> bool {
     const DEEDS: &[&str] = &[
         "init",
@@ -49,5 +49,6 @@ fn looks_like_a_job(name: &str, raw: &config::Service) -> bool {
     let policy = restart(raw);
     let named = || name.split(['-', '_']).any(|part| DEEDS.contains(&part.to_ascii_lowercase().as_str()));
     let ends = policy.starts_with("on-failure") || policy == "no" && (raw.restart.is_some() || named());
-    ends && raw.ports.is_empty() && raw.healthcheck.is_none()
+    let is_database = || keeper_of_data(raw).is_some() && raw.words().next().is_none() && !named();
+    ends && raw.ports.is_empty() && raw.healthcheck.is_none() && !is_database()
 }

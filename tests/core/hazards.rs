@@ -117,6 +117,23 @@ fn one_scheduler() {
         )
     };
     assert_eq!([of("beat"), of("cron")], [line("beat"), line("crond")]);
+    for (service, word) in [
+        ("c: {image: i, entrypoint: [/cron.sh]}", "cron.sh"),
+        ("c: {image: i, entrypoint: [schedule-functions]}", "schedule-functions"),
+        ("c: {image: i, command: [php, artisan, 'schedule:work']}", "schedule:work"),
+        ("c: {image: i, command: [run, taskworker-scheduler]}", "taskworker-scheduler"),
+        ("c: {image: i, command: [celery, worker, --beat]}", "--beat"),
+        ("app_cron: {image: i}", "app_cron"),
+    ] {
+        let project = project(&format!("services:\n  {service}"));
+        let name = service.split(':').next().unwrap_or_default();
+        assert_eq!(of_project(&project, name), line(word), "{service}");
+    }
+    for command in ["[heartbeat]", "[serve, --schedule-ttl=60]", "[/etc/cron.d/../serve]", "[chronicle, -B]"]
+    {
+        let project = project(&format!("services:\n  c: {{image: i, command: {command}}}"));
+        assert_eq!(of_project(&project, "c"), "", "{command}");
+    }
 }
 
 #[test]

@@ -199,6 +199,7 @@ fn what_looks_like_a_job_and_has_ended_well_is_done() {
         "job: {image: app, restart: \"no\"}",
         "job: {image: app, restart: on-failure}",
         "job: {image: app, deploy: {restart_policy: {condition: on-failure}}}",
+        "job: {image: postgres, restart: on-failure, command: [psql, -f, seed.sql]}",
     ] {
         assert_eq!(verdict(service, current("job", 1).exited(0)), done, "{service}");
         assert_eq!(verdict(service, current("job", 1).exited(1)), not_running, "{service}");
@@ -210,6 +211,7 @@ fn what_looks_like_a_job_and_has_ended_well_is_done() {
         "job: {image: app, restart: unless-stopped}",
         "job: {image: app, restart: \"no\", ports: [{target: 80}]}",
         "job: {image: app, restart: \"no\", healthcheck: {test: [CMD, \"true\"]}}",
+        "job: {image: postgres, restart: \"no\"}",
     ] {
         assert_eq!(verdict(service, current("job", 1).exited(0)), not_running, "{service}");
     }

@@ -162,7 +162,7 @@ impl Stack {
     }
 
     /// Removes whatever the project has on the engine.
-    fn sweep(&self) {
+    pub fn sweep(&self) {
         let label = self.label();
         let left = |what: &[&str]| docker(&[what, &["--filter", &label]].concat());
         // A busy engine refuses to remove a network whose last container has only just gone.

@@ -75,6 +75,25 @@ fn from_its_first_packet_on_nobody_reaches_a_container_that_is_guarded() {
     }
 }
 
+/// The next service of a project starts with an address that one before it has left.
+#[test]
+fn an_address_that_was_let_go_is_guarded_when_it_is_used_again() {
+    let Some(mut at) = Guarded::new() else { return };
+    let gone = at.net.container(5);
+    for v in VERSIONS {
+        let pair = format!("{BRIDGE} {} {}", gone.end(v), at.old.end(v));
+        at.host.ok(format!("change steer {pair} ; switch {pair} ; release {}", gone.address(v)));
+    }
+    at.net.unplug(&gone);
+    at.blink(&[]);
+    let new = at.net.container_with(5, "92:5b:00:00:00:05");
+    let server = Server::start(&new, "new");
+    for v in VERSIONS {
+        assert!(comes_true(5, || who(&at.client.namespace, new.address(v)) == "old"));
+    }
+    assert_eq!(server.accepted(), 0);
+}
+
 #[test]
 fn a_guarded_container_is_never_sent_what_was_begun_with_another() {
     let Some(mut at) = Guarded::new() else { return };

@@ -1,15 +1,26 @@
-//! Compose files of others: what would become of each service if it changed. `scripts/real FOLDER` runs it on a folder
-//! of them, each in a folder of its own.
+//! Compose files of others, each in a folder of its own: what would become of each service if it changed, and what
+//! becomes of it when it does, under load. `scripts/real FOLDER` runs it.
 
 #[allow(dead_code, reason = "shared with the tests of the planner")]
 #[path = "../core/make.rs"]
 mod make;
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+#[path = "../e2e/stack.rs"]
+mod stack;
+
+mod images;
+mod lanes;
+mod model;
+mod run;
+mod table;
+mod visitors;
 
 use std::{
-    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
+    time::{Duration, Instant},
 };
 
 use zdd::{
@@ -19,16 +30,33 @@ use zdd::{
     init::{self, Draft, Kind, Wish},
     plan::{Plan, Request, ServicePlan},
     platform::compose::Observed,
-    project::{Overrides, Project, Role, keeper_of_data},
+    project::{Overrides, Project},
+};
+
+use crate::{
+    images::Images,
+    lanes::Needs,
+    model::{Kind, kind},
+    run::{Runner, Story},
+    table::Table,
 };
 
 /// The folder of folders.
 const FILES: &str = "ZDD_REAL";
+/// Only these, with commas between them.
+const ONLY: &str = "ZDD_REAL_ONLY";
+/// After so many none is begun any more.
+const MINUTES: &str = "ZDD_REAL_MINUTES";
+/// A folder for what was run and what it said.
+const LOGS: &str = "ZDD_REAL_LOGS";
 
 fn stacks() -> Vec<PathBuf> {
     let folder = env::var_os(FILES).expect("ZDD_REAL names a folder");
     let all = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let mut all: Vec<_> = all.filter(|path| path.is_dir()).collect();
+    let only = env::var(ONLY).unwrap_or_default();
+    let only: Vec<_> = only.split(',').filter(|name| !name.is_empty()).collect();
+    let wanted = |path: &PathBuf| only.is_empty() || only.contains(&name_of(path).as_str());
+    let mut all: Vec<_> = all.filter(|path| path.is_dir()).filter(wanted).collect();
     all.sort();
     all
 }
@@ -57,23 +85,44 @@ fn plan(project: &Project) -> Plan {
     make::plan(project, &observed, &Request::default())
 }
 
-/// What a service is, and what becomes of it.
-fn kind(project: &Project, plan: &ServicePlan) -> (&'static str, &'static str) {
-    let raw = &project.file.services[&plan.service];
-    let is = match (plan.wanted.role, keeper_of_data(raw)) {
-        (Role::Job | Role::MayEnd | Role::Provider, _) => "job",
-        (_, Some(_)) => "data",
-        _ => "app",
-    };
-    let becomes = match plan.verdict {
-        _ if plan.verdict == Verdict::Blocked => "blocked",
+/// What becomes of it.
+fn fate(plan: &ServicePlan) -> &'static str {
+    match plan.verdict {
+        Verdict::Blocked => "refused",
         _ if !plan.refusals.is_empty() => "consent",
         Verdict::Roll => "rolled",
         Verdict::Hold => "held",
-        Verdict::Unchanged => "left",
         _ => "other",
+    }
+}
+
+fn name_of(folder: &Path) -> String {
+    folder.file_name().expect("a name").to_string_lossy().into_owned()
+}
+
+/// What was not filled in may leave a name that neither Compose nor zdd can do anything with.
+fn unusable_image(text: &str) -> Option<String> {
+    let file: serde_yaml::Value = serde_yaml::from_str(text).expect("YAML");
+    let services = file["services"].as_mapping().into_iter().flatten();
+    let mut images = services.filter_map(|(_, service)| service.get("image")?.as_str());
+    let is_bad = |image: &&str| {
+        let output = Command::new("docker").args(["image", "inspect", image]).output().expect("docker");
+        String::from_utf8_lossy(&output.stderr).contains("invalid reference format")
     };
-    (is, becomes)
+    images.find(is_bad).map(str::to_owned)
+}
+
+/// As zdd understands it; why it is left out.
+fn read(folder: &Path) -> Result<(String, Project), String> {
+    let text = config(folder).map_err(|said| format!("Compose itself refuses it: {said}"))?;
+    let name = name_of(folder);
+    if let Some(bad) = unusable_image(&text) {
+        return Err(format!("no engine takes {bad:?} as the name of an image"));
+    }
+    let project = make::read(&text, &Overrides::default());
+    let project =
+        project.unwrap_or_else(|error| panic!("{name}: what Compose reads is not understood: {error:#}"));
+    Ok((text, project))
 }
 
 /// What `docker zdd init` would write beside the file.
@@ -142,54 +191,102 @@ fn every_override_is_accepted() {
 }
 
 #[test]
-#[ignore = "wants files of others; scripts/real"]
+#[ignore = "wants files of others; scripts/real --plan"]
 fn every_file_is_planned() {
-    let mut sums: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut unread = Vec::new();
-    println!("| stack | app: rolled | held | consent | blocked | data: held or rolled | consent | jobs |");
-    println!("|---|---|---|---|---|---|---|---|");
+    let mut table = Table::default();
     for folder in stacks() {
-        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
-        let project = match config(&folder).map(|text| make::read(&text, &Overrides::default())) {
-            Ok(Ok(project)) => project,
-            Ok(Err(error)) => panic!("{name}: what Compose reads is not understood: {error:#}"),
+        let name = name_of(&folder);
+        let project = match read(&folder) {
+            Ok((_, project)) => project,
             Err(said) => {
-                unread.push(format!("{name}: Compose itself refuses it: {said}"));
+                table.leave_out(&name, &said);
                 continue;
             }
         };
-        let plan = plan(&project);
-        let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for service in &plan.services {
-            let kind = kind(&project, service);
-            *counts.entry(kind).or_default() += 1;
-            *sums.entry(kind).or_default() += 1;
-            for refusal in &service.refusals {
-                println!("<!-- {name}/{}: {} -->", service.service, refusal);
-            }
+        let mut story = Story::default();
+        for service in &plan(&project).services {
+            let fate = (kind(&project, &service.service), fate(service));
+            story.fates.insert(service.service.clone(), fate);
         }
-        println!("| {name} {}", row(&counts));
+        table.add(&name, story);
     }
-    println!("| **all** {}", row(&sums));
-    unread.iter().for_each(|line| println!("{line}"));
-    let of = |is: &str, becomes: &str| sums.get(&(is, becomes)).copied().unwrap_or(0);
-    let apps: usize = sums.iter().filter(|((is, _), _)| *is == "app").map(|(_, n)| n).sum();
-    let well = of("app", "rolled") + of("app", "held");
-    println!("{well} of {apps} apps are rolled or held");
-    assert!(well * 100 >= apps * 95, "fewer than 95 of 100");
+    println!("{table}");
+    table.check();
 }
 
-fn row(counts: &BTreeMap<(&str, &str), usize>) -> String {
-    let of = |is: &str, becomes: &str| counts.get(&(is, becomes)).copied().unwrap_or(0);
-    let jobs: usize = counts.iter().filter(|((is, _), _)| *is == "job").map(|(_, n)| n).sum();
-    let cells = [
-        of("app", "rolled"),
-        of("app", "held"),
-        of("app", "consent"),
-        of("app", "blocked") + of("app", "other"),
-        of("data", "rolled") + of("data", "held"),
-        of("data", "consent"),
-        jobs,
-    ];
-    cells.iter().map(|n| format!("| {n} ")).collect::<String>() + "|"
+/// Stacks that run at a time.
+const LANES: usize = 2;
+
+#[test]
+#[ignore = "wants files of others, and an engine; scripts/real"]
+fn every_file_is_updated() {
+    let (images, table) = (Images::default(), Mutex::new(Table::default()));
+    let add = |name: &str, story: Result<Story, String>| {
+        let mut table = table.lock().expect("a lock");
+        match story {
+            Ok(story) => table.add(name, story),
+            Err(why) => table.leave_out(name, &why),
+        }
+    };
+    let mut all = Vec::new();
+    for folder in stacks() {
+        match read(&folder) {
+            Ok((text, project)) => all.push((needs(&project), Case { folder, text, project })),
+            Err(why) => add(&name_of(&folder), Err(why)),
+        }
+    }
+    // What takes longest begins first.
+    all.sort_by_key(|(_, case)| std::cmp::Reverse(case.project.services.len()));
+    let minutes = env::var(MINUTES).ok().and_then(|text| text.parse().ok()).unwrap_or(30);
+    let end = Instant::now() + Duration::from_secs(60 * minutes);
+    lanes::each(LANES, all, |case| {
+        let story = match Instant::now() > end {
+            true => Err(format!("not begun within {minutes} min")),
+            false => case.run(&images),
+        };
+        add(&name_of(&case.folder), story);
+    });
+    let table = table.into_inner().expect("a lock");
+    println!("\n{table}");
+    drop(images);
+    table.check();
+}
+
+struct Case {
+    folder: PathBuf,
+    text: String,
+    project: Project,
+}
+
+impl Case {
+    fn run(&self, images: &Images) -> Result<Story, String> {
+        let name = name_of(&self.folder);
+        let runner = Runner::new(&name, &self.text, &self.project, &self.folder, images);
+        let taken = images.taken(runner.model.services.iter().map(|facts| facts.image.as_str()));
+        if let Some(taken) = taken.first() {
+            return Err(format!("the engine has an image {taken} of its own"));
+        }
+        let (story, log) = runner.run();
+        println!("{name}: {:?}, {} faults", story.took, story.faults.len());
+        keep(&name, &log);
+        Ok(story)
+    }
+}
+
+fn needs(project: &Project) -> Needs {
+    let mut needs = Needs::default();
+    for (name, raw) in &project.file.services {
+        let Some(image) = raw.image.as_deref().map(model::without_digest) else { continue };
+        needs.all.insert(image.to_owned());
+        if kind(project, name) != Kind::Data {
+            needs.changed.insert(image.to_owned());
+        }
+    }
+    needs
+}
+
+fn keep(name: &str, log: &str) {
+    if let Some(folder) = env::var_os(LOGS) {
+        fs::write(Path::new(&folder).join(name), log).expect("a log");
+    }
 }

@@ -82,6 +82,12 @@ impl Config {
         Self::read(&from_environment)
     }
 
+    /// The defaults on this port, whatever the environment says.
+    pub fn plain(port: u16, version: String) -> Self {
+        let nothing_is_set = Self::read(&|_| None);
+        Self { port, version, ..nothing_is_set.expect("the defaults are good") }
+    }
+
     /// Reads every variable through `get`; the error is a sentence that names the variable and what it wants.
     fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         Ok(Self {

@@ -12,7 +12,9 @@ mod config;
 mod gauge;
 mod probe;
 mod server;
+mod stub;
 mod tools;
+mod visit;
 
 use std::process::ExitCode;
 

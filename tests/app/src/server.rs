@@ -124,7 +124,8 @@ async fn boot_and_listen(app: &Arc<App>) -> io::Result<Infallible> {
             listener = listen(port).await?;
             println!("listening again");
         }
-        let _ = timeout(LOOK_EVERY, accept(app, &listener)).await;
+        let look_again = if app.config.drain_refuse { LOOK_EVERY } else { Duration::MAX };
+        let _ = timeout(look_again, accept(app, &listener)).await;
     }
 }
 

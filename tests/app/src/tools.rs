@@ -12,12 +12,36 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::hostname;
-use crate::{config, probe};
+use crate::{config, probe, stub, visit};
 
 #[derive(Subcommand)]
 pub enum Tool {
     /// Ask /health of the server in this container; exit 0 on 200, else 1
-    Health,
+    Health {
+        /// Instead of $APP_PORT
+        #[arg(long)]
+        port: Option<u16>,
+    },
+    /// Stand in for another image: serve version $STUB_VERSION on each of these ports, or be done at once without any
+    Stub {
+        /// As in 80,443
+        ports: String,
+        /// What the other image would run
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        ignored: Vec<OsString>,
+    },
+    /// Visit other containers until SIGTERM or SIGINT, then print a report of each as JSON
+    Visit {
+        /// As in http://web:80/
+        #[arg(required = true)]
+        urls: Vec<String>,
+        /// Requests per second to each, half of them over kept connections
+        #[arg(long, default_value_t = 20.0)]
+        rate: f64,
+        /// End after this time
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+    },
     /// Create the file $APP_DRAIN_FILE
     Drain,
     /// Remove the file $APP_DRAIN_FILE
@@ -45,10 +69,23 @@ pub enum Tool {
 /// Runs one tool. Exit code 2 is for what the caller got wrong, 1 for what did not work.
 pub async fn run(tool: Tool) -> ExitCode {
     match tool {
-        Tool::Health => match config::port_from_environment() {
+        Tool::Health { port } => match port.map_or_else(config::port_from_environment, Ok) {
             Ok(port) => probe::health(port).await,
             Err(problem) => refuse(&problem),
         },
+        Tool::Stub { ports, ignored: _ } => match stub::ports(&ports) {
+            Ok(ports) => stub::serve(ports).await,
+            Err(problem) => refuse(&problem),
+        },
+        Tool::Visit { urls, rate, seconds } => {
+            match visit::visit(&urls, rate, Duration::from_secs(seconds)).await {
+                Ok(report) => {
+                    println!("{report}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => refuse(&format!("{error:#}")),
+            }
+        }
         Tool::Drain => with_drain_file(create),
         Tool::Undrain => with_drain_file(remove),
         Tool::Signal { name } => done(kill_process(Pid::INIT, name).map_err(Into::into)),

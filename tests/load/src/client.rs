@@ -9,7 +9,6 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
@@ -51,7 +50,7 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(target: &Target) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(target.address).await.map_err(|error| Failure::connect(&error))?;
+        let stream = target.connect().await.map_err(|error| Failure::connect(&error))?;
         let _ = stream.set_nodelay(true);
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|error| Failure::unused(&error))?;

@@ -19,6 +19,8 @@ const SLOWEST: f64 = 0.01;
 pub struct Load {
     /// Plain HTTP on 127.0.0.0/8, `localhost` or `[::1]`; anything else is refused.
     pub url: String,
+    /// The load comes from within a container (false): the URL has the bare name of another one instead.
+    pub from_within: bool,
     /// Virtual users (8): each has one connection and one request at a time.
     pub workers: usize,
     /// Requests per second of all workers together, on a fixed schedule: request *i* is due *i*/rate after the
@@ -54,6 +56,7 @@ impl Load {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            from_within: false,
             workers: 8,
             rate: None,
             method: Method::Get,
@@ -83,7 +86,10 @@ impl Load {
             "a rate of {rate:e} requests per second makes no load: want {SLOWEST} or more"
         );
         let plan = Plan {
-            target: Target::parse(&self.url)?,
+            target: match self.from_within {
+                true => Target::neighbour(&self.url)?,
+                false => Target::parse(&self.url)?,
+            },
             method: self.method,
             keep_alive: self.keep_alive,
             timeout: self.timeout,

@@ -1,18 +1,27 @@
 //! Where the requests go: this machine, or nowhere.
 
+use std::io::{Error, ErrorKind, Result as IoResult};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, bail, ensure};
 use hyper::Uri;
+use tokio::net::{TcpStream, lookup_host};
 
 /// A URL that has been found to be on this machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
-    pub address: SocketAddr,
+    place: Place,
     /// For the `Host` header, as written in the URL.
     pub host: String,
     /// What follows the host: path and query.
     pub path: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Place {
+    Fixed(SocketAddr),
+    /// A container's name and a port.
+    Named(String, u16),
 }
 
 impl Target {
@@ -22,14 +31,40 @@ impl Target {
         let uri: Uri = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
         ensure!(uri.scheme_str() == Some("http"), "{url:?}: want a URL that starts with http://");
         let host = uri.host().unwrap_or_default();
-        let address = SocketAddr::new(loopback(host)?, uri.port_u16().unwrap_or(80));
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        Ok(Self {
-            address,
-            host: uri.authority().map_or(host, |it| it.as_str()).to_owned(),
-            path: path.to_owned(),
-        })
+        let place = Place::Fixed(SocketAddr::new(loopback(host)?, uri.port_u16().unwrap_or(80)));
+        Ok(Self::at(place, &uri))
     }
+
+    /// For a client in a container: a bare name without a dot, which the engine's name server alone can know. It is
+    /// looked up for every connection, and its address must be one of a private network.
+    pub fn neighbour(url: &str) -> Result<Self> {
+        let uri: Uri = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
+        ensure!(uri.scheme_str() == Some("http"), "{url:?}: want a URL that starts with http://");
+        let host = uri.host().unwrap_or_default();
+        let is_bare = !host.is_empty() && !host.contains(['.', ':']);
+        ensure!(is_bare, "refused: {host:?} is no bare name of a container");
+        Ok(Self::at(Place::Named(host.to_owned(), uri.port_u16().unwrap_or(80)), &uri))
+    }
+
+    fn at(place: Place, uri: &Uri) -> Self {
+        let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Self { place, host: text(uri.authority().map(|it| it.as_str())), path: path.to_owned() }
+    }
+
+    pub async fn connect(&self) -> IoResult<TcpStream> {
+        match &self.place {
+            Place::Fixed(address) => TcpStream::connect(address).await,
+            Place::Named(name, port) => TcpStream::connect(private(name, *port).await?).await,
+        }
+    }
+}
+
+async fn private(name: &str, port: u16) -> IoResult<SocketAddr> {
+    let found = lookup_host((name, port)).await?;
+    let is_private = |address: &SocketAddr| matches!(address.ip(), IpAddr::V4(ip) if ip.is_private());
+    let refused = || Error::new(ErrorKind::PermissionDenied, format!("{name} has no private address"));
+    found.into_iter().find(is_private).ok_or_else(refused)
 }
 
 fn loopback(host: &str) -> Result<IpAddr> {
@@ -61,7 +96,7 @@ mod tests {
         ];
         for (url, address, path) in accepted {
             let target = Target::parse(url).unwrap();
-            assert_eq!(target.address, address.parse().unwrap(), "{url}");
+            assert_eq!(target.place, Place::Fixed(address.parse().unwrap()), "{url}");
             assert_eq!(target.path, path, "{url}");
         }
     }
@@ -89,6 +124,16 @@ mod tests {
     fn what_is_not_plain_http_is_refused() {
         for url in ["https://127.0.0.1/", "127.0.0.1:80", "/path", "http://", ""] {
             assert!(Target::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_neighbour_has_a_bare_name() {
+        let target = Target::neighbour("http://web:8080/a").unwrap();
+        assert_eq!(target.place, Place::Named("web".into(), 8080));
+        assert_eq!((target.host.as_str(), target.path.as_str()), ("web:8080", "/a"));
+        for url in ["http://example.com/", "http://192.0.2.1/", "http://[::1]/", "https://web/", "http://"] {
+            assert!(Target::neighbour(url).is_err(), "{url}");
         }
     }
 

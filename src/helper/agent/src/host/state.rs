@@ -79,7 +79,12 @@ impl State {
             Clause::Gone(mac) => drop(self.gone.insert(*mac)),
             Clause::Exempt(mac) => drop(self.exempt.insert(*mac)),
             Clause::Include(mac) => drop(self.exempt.remove(mac)),
-            Clause::Blink(blink) => self.blinks.push(watched(blink, machine)?),
+            Clause::Blink(blink) => {
+                let watched = watched(blink, machine)?;
+                // Engines give away the lowest free address: whoever starts next has one that was let go before.
+                self.blocked.retain(|a| !blink.subnet.contains(*a) || watched.addresses.contains(a));
+                self.blinks.push(watched);
+            }
             Clause::Unblink => self.blinks.clear(),
         }
         self.within_limits()
@@ -262,6 +267,16 @@ mod tests {
         assert_eq!(s.blinks[0].macs, [mac(9), mac(2), mac(1)]);
         changed(&mut s, &[], "unblink").unwrap();
         assert!(s.is_empty());
+    }
+
+    #[test]
+    fn what_was_released_is_unknown_in_a_blink_unless_somebody_has_it() {
+        let mut s = State::default();
+        let released = [2, 4, 9].map(|n| format!("release 172.18.0.{n}")).join("; ");
+        changed(&mut s, &[], &format!("{released}; release 172.19.0.2")).unwrap();
+        let ends = "172.18.0.3@02:00:00:00:00:03 172.18.0.9@02:00:00:00:00:09";
+        changed(&mut s, &[], &format!("blink br0 172.18.0.0/16 {ends}")).unwrap();
+        assert_eq!(s.blocked, BTreeSet::from([ip(9), [172, 19, 0, 2].into()]));
     }
 
     #[test]
