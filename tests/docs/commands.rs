@@ -15,7 +15,7 @@ use std::{
 use serde_yaml::Value;
 use tempfile::TempDir;
 
-use super::{Block, blocks, read, report, root};
+use super::{Block, blocks, report, root};
 use crate::{
     real,
     world::{Reading, World, hex},
@@ -31,7 +31,6 @@ const PROGRAMS: &[&str] = &[
     "eval",
     "gh",
     "git",
-    "install",
     "jq",
     "sh",
     "sha256sum",
@@ -40,7 +39,8 @@ const PROGRAMS: &[&str] = &[
     "wget",
 ];
 /// What they do to the machine, or what they are themselves.
-const BASICS: &[&str] = &["bash", "cat", "cp", "env", "grep", "kill", "mkdir", "sed", "sleep", "timeout"];
+const BASICS: &[&str] =
+    &["bash", "cat", "cp", "env", "grep", "install", "kill", "mkdir", "sed", "sleep", "timeout"];
 
 /// The project of all pages, as Compose prints it.
 fn shop() -> String {
@@ -76,8 +76,9 @@ impl Machine {
         static ENGINE: OnceLock<String> = OnceLock::new();
         let world = ENGINE.get_or_init(|| {
             let machine = Machine::with(&serde_json::to_string(&world()).expect("JSON"));
-            for scale in 1..=4 {
-                machine.run(&format!("docker zdd up --scale web={scale}")).expect("a history");
+            for scale in ["--scale web=2", "--scale web=3", "--scale web=4", ""] {
+                machine.run(&format!("docker zdd up {scale}")).expect("a history");
+                machine.keep();
             }
             fs::read_to_string(machine.path("engine/world.json")).expect("the world")
         });
@@ -90,6 +91,7 @@ impl Machine {
             fs::create_dir_all(machine.path(folder)).expect("a folder");
         }
         fs::write(machine.path("engine/world.json"), world).expect("the world");
+        machine.keep();
         fs::write(machine.path("project/compose.yaml"), shop()).expect("the file");
         for folder in ["traefik", "caddy", "nginx", "haproxy"] {
             symlink(machine.path("project"), machine.path("project/examples").join(folder)).expect("a link");
@@ -101,6 +103,11 @@ impl Machine {
 
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// What is there now is what every command finds.
+    fn keep(&self) {
+        fs::copy(self.path("engine/world.json"), self.path("engine/before.json")).expect("a copy");
     }
 
     fn fill(&self) {
@@ -127,7 +134,7 @@ impl Machine {
     /// # Errors
     /// What it printed, when a command fails or is not known.
     fn run(&self, script: &str) -> Result<Vec<Vec<String>>, String> {
-        let script = format!("cd() {{ builtin cd \"$1\" 2>/dev/null || true; }}\nset -eu\n{script}");
+        let script = format!("set -eu\n{script}");
         let bash = self.path("bin/bash");
         let mut command = Command::new(bash);
         command.args(["-o", "pipefail", "-c", &script]).current_dir(self.path("project")).env_clear();
@@ -155,12 +162,15 @@ fn program(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is executable");
 }
 
-/// Every program notes its name and its words, in one line.
-const NOTE: &str = r#"note() { (IFS=$'\t'; printf '%s\n' "${0#*/project/}"$'\t'"$*" >>"$NOTES"); }
+/// Every program notes its name and its words, in one line. A folder that there is not is this one.
+const NOTE: &str = r#"cd() { builtin cd "$1" 2>/dev/null || true; }
+note() { (IFS=$'\t'; printf '%s\n' "${0#*/project/}"$'\t'"$*" >>"$NOTES"); }
 "#;
 
-/// What ends by itself is waited for; what watches is ended when it has shown something.
+/// Lines of a block are often choices, so each finds the engine as it was. What watches is ended when it has shown
+/// something.
 const DOCKER: &str = r#"case " $* " in *' zdd '*) ;; *) note "$@"; exit ;; esac
+/bin/cp "$ENGINE/before.json" "$ENGINE/world.json"
 export FAKE_DOCKER_DIR=$ENGINE DOCKER_ZDD_HELPER=off PATH=$ENGINE/bin COLUMNS=100
 case " $* " in *' --watch '*) ;; *) exec "$ZDD" "$@" ;; esac
 "$ZDD" "$@" >"$ENGINE/watched" &
@@ -223,8 +233,7 @@ fn objection(words: &[String]) -> Option<String> {
     let (name, words) = words.split_first()?;
     match (name.rsplit('/').next()?, words) {
         (script, words) if name.starts_with("scripts/") => {
-            let text = read(&format!("scripts/{script}"));
-            let help: String = text.lines().skip(1).take_while(|line| line.starts_with('#')).collect();
+            let help = help_of_script(script);
             let unknown = words
                 .iter()
                 .find(|word| word.starts_with('-') && !help.contains(*word) && *word != "--help")?;
@@ -241,6 +250,13 @@ fn objection(words: &[String]) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn help_of_script(name: &str) -> String {
+    let mut command = Command::new("bash");
+    let output = command.arg(root().join("scripts").join(name)).arg("--help").output().expect("bash");
+    assert!(output.status.success(), "scripts/{name} --help");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn help_of_compose(command: &str) -> String {

@@ -13,7 +13,7 @@ const END: &str = "<!-- settings: end -->\n";
 fn table() -> String {
     let command = zdd::cli::command();
     let up = command.find_subcommand("up").expect("up");
-    let mut table = "| key | takes | default | | |\n|---|---|---|---|---|\n".to_owned();
+    let mut table = "| key | takes | default | does | also |\n|---|---|---|---|---|\n".to_owned();
     for (key, (name, default, _)) in KEYS.iter().zip(Settings::default().explained()) {
         assert_eq!(key.name, name);
         let flag = name.replace('_', "-");
@@ -22,19 +22,7 @@ fn table() -> String {
         let also = if key.in_update_config { ", `update_config`" } else { "" };
         let places = format!("{flag}{also}");
         let places = places.trim_start_matches(", ");
-        let takes: Vec<_> = match key.takes.split_once('{') {
-            Some((words, mapping)) => {
-                words.split(", ").map(str::to_owned).chain([format!("{{{mapping}")]).collect()
-            }
-            None => key.takes.split(", ").map(str::to_owned).collect(),
-        };
-        let plain = |word: &&String| !word.is_empty();
-        let code = |word: &String| match word.as_str() {
-            "a time" | "a number" | "0 to 1" => word.clone(),
-            _ => format!("`{word}`"),
-        };
-        let takes: Vec<_> = takes.iter().filter(plain).map(code).collect();
-        table += &format!("| `{name}` | {} | {default} | {} | {places} |\n", takes.join(", "), key.about);
+        table += &format!("| `{name}` | {} | {default} | {} | {places} |\n", key.takes, key.about);
     }
     table
 }
