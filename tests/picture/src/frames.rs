@@ -22,7 +22,8 @@ pub struct Span {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Look {
-    pub color: Color,
+    /// One of the terminal's sixteen; `None` is its usual one.
+    pub color: Option<u8>,
     pub bold: bool,
     pub dim: bool,
 }
@@ -73,7 +74,7 @@ fn spans(terminal: &Terminal, screen: &Screen, row: u16) -> Row {
     let mut spans: Row = Vec::new();
     for column in 0..terminal.columns {
         let Some(cell) = screen.cell(row, column).filter(|cell| !is_blank(cell)) else { continue };
-        let look = Look { color: cell.fgcolor(), bold: cell.bold(), dim: cell.dim() };
+        let look = Look { color: color(cell), bold: cell.bold(), dim: cell.dim() };
         match spans.last_mut() {
             Some(last) if last.look == look && last.column + last.columns == column => {
                 last.text += cell.contents();
@@ -83,6 +84,13 @@ fn spans(terminal: &Terminal, screen: &Screen, row: u16) -> Row {
         }
     }
     spans
+}
+
+fn color(cell: &Cell) -> Option<u8> {
+    match cell.fgcolor() {
+        Color::Idx(n) if n < 16 => Some(n),
+        _ => None,
+    }
 }
 
 fn is_blank(cell: &Cell) -> bool {

@@ -2,8 +2,6 @@
 
 use std::{collections::HashMap, fmt::Write};
 
-use vt100::Color;
-
 use crate::frames::{Frame, Look, Row, Span, Terminal};
 
 /// Of a character, in pixels.
@@ -108,10 +106,7 @@ fn span(span: &Span) -> String {
 }
 
 fn class(look: Look) -> String {
-    let color = match look.color {
-        Color::Idx(n) if n < 16 => format!("c{n}"),
-        _ => String::new(),
-    };
+    let color = look.color.map(|n| format!("c{n}")).unwrap_or_default();
     let names = [color.as_str(), if look.bold { "b" } else { "" }, if look.dim { "d" } else { "" }];
     let names: Vec<_> = names.into_iter().filter(|name| !name.is_empty()).collect();
     if names.is_empty() { String::new() } else { format!(" class=\"{}\"", names.join(" ")) }
