@@ -156,10 +156,13 @@ fn it_installs_and_updates_and_removes() {
     assert!(code == 0 && text.contains("There is no "), "{text}");
 }
 
+/// Makes a release that is not right.
+type Spoil<'a> = &'a dyn Fn(&Somebody);
+
 /// Whatever is wrong with a release, the one that was installed stays, and nothing else.
 #[test]
 fn a_release_that_is_not_right_changes_nothing() {
-    let cases: [(&str, &str, &dyn Fn(&Somebody)); 4] = [
+    let cases: [(&str, &str, Spoil); 4] = [
         ("download/v1", "its checksum is wrong", &|somebody| {
             somebody.release("download/v1", "1", "");
             for archive in ARCHIVES {

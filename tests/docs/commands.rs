@@ -243,9 +243,8 @@ fn objection(words: &[String]) -> Option<String> {
             let at = words.iter().position(|word| word == "compose")?;
             let command = words[at + 1..].iter().find(|word| !word.starts_with('-'))?;
             let help = help_of_compose(command);
-            let flags = words.iter().filter(|word| word.starts_with("--"));
-            let unknown =
-                flags.filter(|flag| !help.contains(flag.split('=').next().unwrap_or_default())).next()?;
+            let mut flags = words.iter().filter(|word| word.starts_with("--"));
+            let unknown = flags.find(|flag| !help.contains(flag.split('=').next().unwrap_or_default()))?;
             Some(format!("docker compose {command} does not know {unknown}"))
         }
         _ => None,

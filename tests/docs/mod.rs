@@ -93,8 +93,8 @@ fn lines_of_proxies_stand_in_the_examples() {
         };
         let text = read(example);
         let mut lines = text.lines().map(str::trim);
-        let shown = block.text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let missing = shown.filter(|line| !lines.any(|known| known == *line)).next();
+        let mut shown = block.text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let missing = shown.find(|line| !lines.any(|known| known == *line));
         wrong.extend(
             missing.map(|line| format!("{}: {example} has no such line there: {line}", block.place())),
         );
