@@ -27,7 +27,7 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-/// What each code means: the one source of the help, the man page and the README.
+/// What each code means: the one source of the help, the man page and docs/exit-codes.md.
 pub const CODES: &[(Exit, &str)] = &[
     (Exit::Done, "done, or nothing to do"),
     (Exit::Error, "usage, file or engine error; nothing was touched"),

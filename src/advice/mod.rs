@@ -347,7 +347,7 @@ mod tests {
     /// A program goes by a code, so its author must find it.
     #[test]
     fn every_code_of_the_doctor_is_documented() {
-        let page = include_str!("../../examples/README.md");
+        let page = include_str!("../../docs/doctor.md");
         let of_doctor = RULES.iter().filter(|rule| rule.places.contains(&Place::Doctor));
         let missing: Vec<_> =
             of_doctor.map(|rule| rule.code).filter(|code| !page.contains(&format!("`{code}`"))).collect();

@@ -11,7 +11,7 @@ use crate::{
     engine::{CallError, Docker, Engine, Explained, OLDEST_COMPOSE, Problem, Version},
     exit::Stop,
     project::{BadSetting, Document, Overrides, Project},
-    text::{place::Files, variable::blame},
+    text::{did_you_mean, place::Files, variable::blame},
 };
 
 impl Context {
@@ -88,9 +88,20 @@ impl Context {
         }
         let text = text.map_err(|error| match check_compose(docker) {
             Err(stop) => stop,
-            Ok(_) => compose_says(error, &self.files),
+            Ok(_) => self.meant(compose_says(error, &self.files)),
         })?;
         Ok(Document::parse(&text)?)
+    }
+
+    /// With the service that was probably meant, where one that there is not was named.
+    fn meant(&self, stop: Stop) -> Stop {
+        let Some(named) = stop.message.strip_prefix("no such service: ") else { return stop };
+        let all = self.docker().all_services().unwrap_or_default();
+        let known: Vec<_> = all.iter().map(String::as_str).collect();
+        match did_you_mean(named, &known) {
+            meant if meant.is_empty() => stop,
+            meant => Stop::error(format!("{};{meant}", stop.message)),
+        }
     }
 
     pub fn read(&self, document: Document, planning: &Planning) -> Result<Project, Stop> {

@@ -6,7 +6,10 @@ use clap_mangen::{
 };
 
 use super::help::{command, sentence};
-use crate::exit::{self, Exit};
+use crate::{
+    exit::{self, Exit},
+    project::settings::{KEYS, Settings},
+};
 
 /// Every page: `docker-zdd.1`, `docker-zdd-up.1`, … and its text.
 pub fn pages() -> Vec<(String, String)> {
@@ -49,6 +52,7 @@ fn page(name: String, command: clap::Command, codes: &[(Exit, &str)], others: &[
     let _ = man.render_options_section(&mut text);
     if command.has_subcommands() {
         let _ = subcommands(&command).to_writer(&mut text);
+        let _ = settings().to_writer(&mut text);
     }
     let _ = tail(codes, others).to_writer(&mut text);
     (format!("{name}.1"), String::from_utf8_lossy(&text).into_owned())
@@ -61,6 +65,21 @@ fn subcommands(command: &clap::Command) -> Roff {
         roff.control("TP", []);
         roff.text([bold(sub.get_name())]);
         roff.text([roman(sub.get_about().map(ToString::to_string).unwrap_or_default())]);
+    }
+    roff
+}
+
+/// What a Compose file may say to it.
+fn settings() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SETTINGS"]);
+    roff.text([roman(
+        "In the Compose file, in the x-zdd of a service or at the top of the file. A flag wins.",
+    )]);
+    for (key, (_, default, _)) in KEYS.iter().zip(Settings::default().explained()) {
+        roff.control("TP", []);
+        roff.text([bold(key.name), roman(format!(": {} (default: {default})", key.takes))]);
+        roff.text([roman(sentence(key.about))]);
     }
     roff
 }
@@ -117,12 +136,12 @@ mod tests {
 
     /// One table says it in three places.
     #[test]
-    fn exit_codes_are_the_same_in_help_man_page_and_readme() {
-        let readme = include_str!("../../README.md");
+    fn exit_codes_are_the_same_in_help_man_page_and_docs() {
+        let docs = include_str!("../../docs/exit-codes.md");
         let (help, man) = (super::super::help(&["up".into()]).stdout, plain(&page_of("docker-zdd.1")));
         for (exit, meaning) in exit::CODES {
             let code = exit.code();
-            assert!(readme.contains(&format!("\n| {code} | {meaning} |\n")), "README: {code}");
+            assert!(docs.contains(&format!("\n| {code} | {meaning} |\n")), "docs: {code}");
             assert!(
                 help.contains(&format!("\n  {code:>3}   {}\n", sentence(meaning))),
                 "help: {code}\n{help}"
@@ -132,8 +151,8 @@ mod tests {
                 "man page: {code}\n{man}"
             );
         }
-        let rows = readme.lines().skip_while(|line| !line.starts_with("| code |")).skip(2);
+        let rows = docs.lines().skip_while(|line| !line.starts_with("| code |")).skip(2);
         let rows = rows.take_while(|line| line.starts_with('|')).count();
-        assert_eq!(rows, exit::CODES.len(), "the README has a code that the table has not");
+        assert_eq!(rows, exit::CODES.len(), "docs/exit-codes.md has a code that the table has not");
     }
 }

@@ -10,7 +10,17 @@ use clap::{Arg, ArgAction, FromArgMatches};
 use super::Cli;
 use super::help::{command, render};
 use crate::plugin;
-use crate::text::mask::mask;
+use crate::text::{did_you_mean, mask::mask};
+
+/// What Compose 5.6 has and this program has not: it works on the same project.
+const COMPOSE_COMMANDS: &[&str] = &[
+    "attach", "bridge", "build", "commit", "config", "convert", "cp", "create", "down", "events", "exec",
+    "export", "images", "kill", "logs", "ls", "pause", "port", "ps", "publish", "pull", "push", "rm", "run",
+    "scale", "start", "stats", "stop", "top", "unpause", "volumes", "wait", "watch",
+];
+/// What other tools call it.
+const OTHER_WORDS: &[(&str, &str)] =
+    &[("deploy", "up"), ("rollout", "up"), ("update", "up"), ("undo", "rollback"), ("log", "history")];
 
 const INCOMPATIBLE: &str = "--build and --no-build are incompatible\n";
 
@@ -98,9 +108,20 @@ fn command_first(root: &clap::Command, words: Vec<OsString>) -> (Option<String>,
     (None, flags)
 }
 
-/// Compose's answer to an unknown command, in its words.
+/// Compose's answer to an unknown command, in its words, and the command that was probably meant.
 fn unknown_command(name: &str) -> CliError {
-    CliError { stderr: format!("unknown docker command: \"zdd {name}\"\n"), exit_code: 1, ..help_of(None) }
+    let root = command();
+    let known: Vec<_> = root.get_subcommands().map(clap::Command::get_name).collect();
+    let own = OTHER_WORDS.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
+    let hint = match COMPOSE_COMMANDS.contains(&name) {
+        true => format!(" it is a command of Compose: write \"docker compose {name}\""),
+        false => did_you_mean(own, &known),
+    };
+    let unknown = format!("unknown docker command: \"zdd {name}\"");
+    match hint.is_empty() {
+        true => CliError { stderr: format!("{unknown}\n"), exit_code: 1, ..help_of(None) },
+        false => failure(format!("{unknown};{hint}\nSee 'docker zdd --help'\n")),
+    }
 }
 
 fn help_of(name: Option<&str>) -> CliError {
@@ -352,10 +373,33 @@ mod tests {
 
     #[test]
     fn an_unknown_command_gets_the_help_and_fails() {
-        for line in ["x", "-p a x", "help x", "-- x"] {
+        for line in ["xyz", "-p a xyz", "help xyz", "-- xyz"] {
             let error = parse(words(line)).expect_err(line);
             assert_eq!((error.exit_code, error.stdout), (1, help(&[]).stdout));
-            assert_eq!(error.stderr, "unknown docker command: \"zdd x\"\n");
+            assert_eq!(error.stderr, "unknown docker command: \"zdd xyz\"\n");
         }
+    }
+
+    #[test]
+    fn a_command_of_compose_or_one_that_is_near_is_named() {
+        for (line, hint) in [
+            ("-f a.yaml ps", "it is a command of Compose: write \"docker compose ps\""),
+            ("logs -f web", "it is a command of Compose: write \"docker compose logs\""),
+            ("help exec", "it is a command of Compose: write \"docker compose exec\""),
+            ("pu web", "did you mean \"up\"?"),
+            ("rolback", "did you mean \"rollback\"?"),
+            ("deploy", "did you mean \"up\"?"),
+        ] {
+            let message = error(line);
+            assert!(message.ends_with(&format!("; {hint}")), "{line}: {message}");
+        }
+    }
+
+    /// What this program has too is its own.
+    #[test]
+    fn no_command_of_compose_is_one_of_ours() {
+        let ours = command();
+        assert!(!COMPOSE_COMMANDS.iter().any(|name| ours.find_subcommand(name).is_some()));
+        assert!(OTHER_WORDS.iter().all(|(_, own)| ours.find_subcommand(own).is_some()));
     }
 }

@@ -40,7 +40,7 @@ use crate::{
         config::{self, Hook, undollar},
         container::DEFAULT_GRACE,
     },
-    text::duration,
+    text::{did_you_mean, duration},
 };
 
 /// Where users of docker-rollout write the command that lets a container drain.
@@ -196,7 +196,10 @@ impl Project {
     pub fn read(document: Document, overrides: &Overrides) -> Result<Project> {
         let file = document.file()?;
         if let Some((name, n)) = overrides.scale.iter().find(|(name, _)| !file.services.contains_key(*name)) {
-            bail!("no such service: {name} (in --scale {name}={n})");
+            let known: Vec<_> = file.services.keys().map(String::as_str).collect();
+            let meant = did_you_mean(name, &known);
+            let end = if meant.is_empty() { String::new() } else { format!(";{meant}") };
+            bail!("no such service: {name} (in --scale {name}={n}){end}");
         }
         let x_zdd = file.x_zdd.as_ref().unwrap_or(&Value::Null);
         // Also where there is no service to whom it could matter.

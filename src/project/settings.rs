@@ -138,19 +138,24 @@ impl Default for Settings {
 /// One key of `x-zdd`: all that the program knows of it stands in this table.
 pub struct Key {
     pub name: &'static str,
+    /// What may be written, for people.
+    pub takes: &'static str,
+    pub about: &'static str,
     /// `deploy.update_config` has it too. Compose validates its form there, not its range.
-    in_update_config: bool,
+    pub in_update_config: bool,
     read: fn(&mut Settings, &Value, &[&str]) -> Result<(), BadSetting>,
     show: fn(&Settings) -> String,
 }
 
 macro_rules! key {
-    ($name:ident, $read:expr, $show:expr) => {
-        key!($name: $name, $read, $show)
+    ($name:ident, $read:expr, $show:expr, $takes:literal, $about:literal) => {
+        key!($name: $name, $read, $show, $takes, $about)
     };
-    ($name:ident: $($field:ident).+, $read:expr, $show:expr) => {
+    ($name:ident: $($field:ident).+, $read:expr, $show:expr, $takes:literal, $about:literal) => {
         Key {
             name: stringify!($name),
+            takes: $takes,
+            about: $about,
             in_update_config: false,
             read: |settings, value, path| {
                 settings.$($field).+ = $read(value, path)?.into();
@@ -167,21 +172,79 @@ const fn of_swarm(key: Key) -> Key {
 }
 
 pub const KEYS: &[Key] = &[
-    key!(strategy, one_of::<Strategy>, word),
-    of_swarm(key!(parallelism, count, u32::to_string)),
-    of_swarm(key!(delay, time, show_time)),
-    of_swarm(key!(order, one_of::<Order>, word)),
-    of_swarm(key!(failure_action: failure.action, one_of::<FailureAction>, word)),
-    of_swarm(key!(max_failure_ratio: failure.max_ratio, ratio, f64::to_string)),
-    of_swarm(key!(monitor, time, show_time)),
-    key!(wait_timeout, time, |limit: &Option<Duration>| {
-        limit.map_or("from the healthcheck".to_owned(), duration::show)
-    }),
-    key!(settle, time, show_time),
-    key!(drain, Drain::read, Drain::to_string),
-    key!(drain_timeout, time, show_time),
-    key!(hold: hand_over.hold, time, show_time),
-    key!(helper: hand_over.helper, one_of::<UseHelper>, word),
+    key!(
+        strategy,
+        one_of::<Strategy>,
+        word,
+        "auto, rolling, held, recreate",
+        "whether two generations may run side by side; auto finds out; recreate is held, or has a downtime"
+    ),
+    of_swarm(key!(
+        parallelism,
+        count,
+        u32::to_string,
+        "a number",
+        "new containers at a time; 0 is all at once"
+    )),
+    of_swarm(key!(delay, time, show_time, "a time", "pause between two batches")),
+    of_swarm(key!(
+        order,
+        one_of::<Order>,
+        word,
+        "start-first, stop-first",
+        "which containers of a batch go first; stop-first is held"
+    )),
+    of_swarm(key!(
+        failure_action: failure.action,
+        one_of::<FailureAction>,
+        word,
+        "rollback, pause, continue",
+        "what happens when the new version fails; under start-first an old one stays for each that failed"
+    )),
+    of_swarm(key!(
+        max_failure_ratio: failure.max_ratio,
+        ratio,
+        f64::to_string,
+        "0 to 1",
+        "share of the new containers that may fail"
+    )),
+    of_swarm(key!(
+        monitor,
+        time,
+        show_time,
+        "a time",
+        "how long a new container without a healthcheck must run without a restart"
+    )),
+    key!(
+        wait_timeout,
+        time,
+        |limit: &Option<Duration>| limit.map_or("from the healthcheck".to_owned(), duration::show),
+        "a time",
+        "the longest for a new container to become healthy"
+    ),
+    key!(settle, time, show_time, "a time", "pause after healthy, for a proxy to pick the new ones up"),
+    key!(
+        drain,
+        Drain::read,
+        Drain::to_string,
+        "auto, none, unhealthy, haproxy, a time, {until: unhealthy, plus: 2s}",
+        "how old containers leave the proxy"
+    ),
+    key!(drain_timeout, time, show_time, "a time", "the longest that a drain may take"),
+    key!(
+        hold: hand_over.hold,
+        time,
+        show_time,
+        "a time",
+        "the longest that connections wait for what must be alone"
+    ),
+    key!(
+        helper: hand_over.helper,
+        one_of::<UseHelper>,
+        word,
+        "auto, off",
+        "whether connections may be handed over on the network"
+    ),
 ];
 
 /// What `x-zdd` has beside these at the top of the file.

@@ -15,6 +15,7 @@ mod doctor;
 mod draining;
 mod failing;
 mod flags;
+mod get;
 mod history;
 mod images;
 mod init;

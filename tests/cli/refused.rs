@@ -290,10 +290,10 @@ fn a_service_that_does_not_exist() {
     ];
     assert_snapshot!(shown.concat(), @"
     named: exit 1
-    no such service: wbe
+    no such service: wbe; did you mean \"web\"?
 
     scaled: exit 1
-    no such service: wbe (in --scale wbe=2)
+    no such service: wbe (in --scale wbe=2); did you mean \"web\"?
     ");
 }
 

@@ -202,8 +202,9 @@ fn of_a_service_that_does_not_exist() {
     assert_snapshot!(output, @"
     exit code: 1
     --- stderr
-    no such service: wbe
+    no such service: wbe; did you mean \"web\"?
     --- calls
+    docker compose --profile * config --services
     docker compose config
     docker compose config wbe  → exit 1
     docker compose version --short

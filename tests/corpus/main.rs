@@ -13,7 +13,12 @@
 //! read them. `CORPUS=NAME` takes one entry.
 
 mod diff;
+#[path = "../docs/mod.rs"]
+mod docs;
 mod entry;
+#[allow(dead_code, reason = "shared with the tests of the planner")]
+#[path = "../core/make.rs"]
+mod make;
 mod real;
 mod state;
 #[allow(dead_code, reason = "here the engine only says what is there")]
