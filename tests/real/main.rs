@@ -16,6 +16,7 @@ mod table;
 mod visitors;
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -27,7 +28,7 @@ use zdd::{
     engine::Container,
     event::Verdict,
     helper::Presence,
-    init::{self, Draft, Kind, Wish},
+    init::{self, Draft, Kind as Proxy, Wish},
     plan::{Plan, Request, ServicePlan},
     platform::compose::Observed,
     project::{Overrides, Project},
@@ -126,7 +127,7 @@ fn read(folder: &Path) -> Result<(String, Project), String> {
 }
 
 /// What `docker zdd init` would write beside the file.
-fn override_of(project: &Project, named: &[String], proxy: Kind) -> Option<(Draft, String)> {
+fn override_of(project: &Project, named: &[String], proxy: Proxy) -> Option<(Draft, String)> {
     let draft = init::draft(&Wish { project, named, only_named: false, proxy, anonymous: &BTreeMap::new() });
     let text = init::text(project, &draft, proxy)?;
     Some((draft, text))
@@ -171,11 +172,11 @@ fn every_override_is_accepted() {
         files += 1;
         let all: Vec<String> = project.services.keys().cloned().collect();
         for (named, proxy) in
-            [(&[][..], Kind::Haproxy), (&all, Kind::Haproxy), (&all, Kind::Traefik), (&all, Kind::Caddy)]
+            [(&[][..], Proxy::Haproxy), (&all, Proxy::Haproxy), (&all, Proxy::Traefik), (&all, Proxy::Caddy)]
         {
             let Some((draft, text)) = override_of(&project, named, proxy) else { continue };
             is_accepted(&name, &folder, &draft, &text);
-            if proxy == Kind::Haproxy {
+            if proxy == Proxy::Haproxy {
                 let held = draft.changes.iter().filter(|change| change.held).count();
                 match named.is_empty() {
                     true => (written, eased) = (written + 1, eased + draft.changes.len()),
