@@ -118,6 +118,12 @@ fn built_on_request_and_the_image_changed() {
     docker ps
     docker inspect db-1 web-1
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image postgres:17] zdd-revision/shop:[ID]
+    docker tag [image ] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r0
+    docker volume create zdd-revision-shop-0
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
@@ -131,7 +137,6 @@ fn built_on_request_and_the_image_changed() {
     docker compose --dry-run up -d --scale db=1 --scale web=1
     docker volume ls
     docker image ls zdd-revision/shop
-    docker tag [image postgres:17] zdd-revision/shop:[ID]
     docker tag [image shop-web] zdd-revision/shop:[ID]
     docker import - zdd-revision/shop:r1
     docker volume create zdd-revision-shop-1
@@ -339,6 +344,12 @@ fn pulled_on_request() {
     docker ps
     docker inspect db-1 web-1
     docker compose --dry-run up -d --no-deps --no-recreate --scale db=2 db
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image ] zdd-revision/shop:[ID]
+    docker tag [image shop-web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r0
+    docker volume create zdd-revision-shop-0
     docker ps db
     docker compose up -d --no-deps --no-recreate --scale db=2 db
     docker ps db
@@ -352,7 +363,6 @@ fn pulled_on_request() {
     docker compose --dry-run up -d --scale db=1 --scale web=1
     docker volume ls
     docker image ls zdd-revision/shop
-    docker tag [image shop-web] zdd-revision/shop:[ID]
     docker tag [image postgres:17] zdd-revision/shop:[ID]
     docker import - zdd-revision/shop:r1
     docker volume create zdd-revision-shop-1

@@ -315,10 +315,10 @@ fn has_a_sentence_for_what_cannot_be() {
         let output = host.run(args);
         format!("exit {}\n{}{}", output.exit.code().unwrap_or(-1), output.stdout, output.stderr)
     };
-    assert_snapshot!(said(&["init", "wbe"]), @"
+    assert_snapshot!(said(&["init", "wbe"]), @r#"
     exit 1
-    no such service: wbe
-    ");
+    no such service: wbe; did you mean "web"?
+    "#);
     assert_snapshot!(said(&["init", "--proxy", "squid"]), @r#"
     exit 1
     invalid argument "squid" for "--proxy" flag: use one of haproxy, traefik, caddy

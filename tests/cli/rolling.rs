@@ -200,6 +200,11 @@ fn the_image_alone_changed() {
     docker ps
     docker inspect web-1
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image ] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r0
+    docker volume create zdd-revision-shop-0
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
@@ -314,6 +319,11 @@ fn scaled_up() {
     docker ps
     docker inspect web-1
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r0
+    docker volume create zdd-revision-shop-0
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=3 web
     docker ps web
@@ -323,7 +333,6 @@ fn scaled_up() {
     docker compose --dry-run up -d --scale web=3
     docker volume ls
     docker image ls zdd-revision/shop
-    docker tag [image web] zdd-revision/shop:[ID]
     docker import - zdd-revision/shop:r1
     docker volume create zdd-revision-shop-1
     docker volume inspect zdd-lock-shop
@@ -370,6 +379,11 @@ fn scaled_down_to_the_oldest() {
     docker image inspect web
     docker ps
     docker inspect web-4 web-5 web-6
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r0
+    docker volume create zdd-revision-shop-0
     docker stop web-6 web-5
     docker inspect web-5 web-6
     docker rm -v web-6 web-5
@@ -378,7 +392,6 @@ fn scaled_down_to_the_oldest() {
     docker compose --dry-run up -d --scale web=1
     docker volume ls
     docker image ls zdd-revision/shop
-    docker tag [image web] zdd-revision/shop:[ID]
     docker import - zdd-revision/shop:r1
     docker volume create zdd-revision-shop-1
     docker volume inspect zdd-lock-shop
@@ -482,6 +495,11 @@ fn scaled_to_nothing() {
     docker image inspect web
     docker ps
     docker inspect web-1
+    docker volume ls
+    docker image ls zdd-revision/shop
+    docker tag [image web] zdd-revision/shop:[ID]
+    docker import - zdd-revision/shop:r0
+    docker volume create zdd-revision-shop-0
     docker stop web-1
     docker inspect web-1
     docker rm -v web-1
@@ -489,7 +507,6 @@ fn scaled_to_nothing() {
     docker compose --dry-run up -d --scale web=0
     docker volume ls
     docker image ls zdd-revision/shop
-    docker tag [image web] zdd-revision/shop:[ID]
     docker import - zdd-revision/shop:r1
     docker volume create zdd-revision-shop-1
     docker volume inspect zdd-lock-shop

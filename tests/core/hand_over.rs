@@ -144,7 +144,7 @@ fn a_plan_says_what_cannot_wait() {
     let world = World::new(&project, vec![Container { published, ..outdated("web", 1) }]).on_a_network();
     let plan = world.plan(&Request::default());
     let said = "datagrams to 53/udp are dropped from the stop of the old container to the start of the new";
-    assert_eq!(plan.services[0].notes, [said]);
+    assert!(plan.services[0].notes.iter().any(|note| note == said), "{:?}", plan.services[0].notes);
 }
 
 /// Wherever the run is killed one of both runs in the end, and never two. Going back too.

@@ -83,7 +83,10 @@ fn a_scale_of_no_service_is_an_error() {
     let scale = BTreeMap::from([("wep".to_owned(), 2)]);
     let overrides = Overrides { scale, ..Overrides::default() };
     let error = read(include_str!("data/config/shop.yaml"), &overrides);
-    assert_eq!(error.expect_err("wep").to_string(), "no such service: wep (in --scale wep=2)");
+    assert_eq!(
+        error.expect_err("wep").to_string(),
+        "no such service: wep (in --scale wep=2); did you mean \"web\"?"
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@
 //! image web:2 missing                 no such image on the engine
 //! network diverged                    its definition is not the one it was made with
 //! volume app_data diverged
+//! haproxy web                         has the containers of web behind it, and answers at its socket
 //! ```
 //!
 //! Without a file nothing runs and every image is there.
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 
 use serde_yaml::Value;
 
-use crate::world::{Container, Reading, World, hex};
+use crate::world::{Container, Proxy, Reading, Slot, World, hex};
 
 /// The engine as the state says, for a project that Compose resolved so.
 pub fn read(text: &str, config: Option<&Value>, hashes: &BTreeMap<String, String>) -> World {
@@ -65,6 +66,10 @@ fn put(world: &mut World, config: Option<&Value>, line: &str) {
     match line.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["image", reference, "missing"] => {
             world.images.remove(*reference).unwrap_or_else(|| panic!("no service has the image {reference}"));
+        }
+        ["haproxy", service] => {
+            let slots = vec![Slot::default(); 4];
+            world.proxy = Some(Proxy { service: (*service).to_owned(), slots, ..Proxy::default() });
         }
         ["network", "diverged"] => world.network_diverged = true,
         ["volume", name, "diverged"] => world.volume_diverged = Some((*name).to_owned()),

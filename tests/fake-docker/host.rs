@@ -27,6 +27,11 @@ impl Host {
 
     /// Reads the world, lets `edit` change it, and writes it, while nobody else may.
     pub fn change<T>(&self, edit: impl FnOnce(&mut World) -> T) -> T {
+        self.change_and_then(edit, |_| {})
+    }
+
+    /// The same, with something more to do before others may.
+    pub fn change_and_then<T>(&self, edit: impl FnOnce(&mut World) -> T, then: impl FnOnce(&T)) -> T {
         let lock = File::create(self.path("lock")).expect("the lock file");
         lock.lock().expect("the lock");
         let text = fs::read_to_string(self.path("world.json")).expect("the world");
@@ -38,6 +43,7 @@ impl Host {
         if changed != text {
             self.replace(&changed);
         }
+        then(&result);
         result
     }
 

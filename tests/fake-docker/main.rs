@@ -37,13 +37,15 @@ fn main() -> ExitCode {
     if call.reads_stdin() {
         stdin().read_to_string(&mut call.stdin).expect("the compose file on standard input");
     }
-    let (line, actions, at_once) = host.change(|world| {
+    let begun = |world: &mut World| {
         let (line, actions) = begin(&host, world, &call);
         world.count_serving();
         let waits = call.verb() == "events" || actions.iter().any(holds);
         let answer = (!waits).then(|| answer(world, &call, &actions));
         (line, actions, answer)
-    });
+    };
+    // Whoever sees the call may kill it: what it does is done, and it is counted.
+    let (line, actions, at_once) = host.change_and_then(begun, |(line, ..)| host.begin(line));
     if call.verb() == "events" && actions.is_empty() {
         return events(&host, &call);
     }
@@ -62,10 +64,9 @@ fn main() -> ExitCode {
     ExitCode::from(answer.code as u8)
 }
 
-/// Writes the call down, and finds what the test wants to happen at it.
+/// Finds what the test wants to happen at it.
 fn begin(host: &Host, world: &mut World, call: &Call) -> (String, Vec<Action>) {
     let line = call.line(world);
-    host.begin(&line);
     strict::objections(world, call).iter().for_each(|objection| host.object(&line, objection));
     let mut actions = Vec::new();
     let fits = |call: &str| match call.strip_suffix('$') {
