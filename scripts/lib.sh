@@ -101,6 +101,7 @@ install_it() {
 
 package_of() {
     case $1 in
+        nft) echo nftables ;;
         cc) echo gcc libc6-dev ;;
         flock) echo util-linux ;;
         ip) echo iproute2 ;;

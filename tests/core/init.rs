@@ -372,9 +372,10 @@ fn what_is_said_of_each() {
     host: it still needs your consent: on the host's network both generations want the same ports; use a bridge network and publish the port by a proxy
     job: it does not serve, so there is nothing to roll
     nameless: it stays held: the volume at /data has no name, and belongs to one container; give the volume a name, and write "x-zdd: {strategy: rolling}" if two may write at once
-    owner: sharer refers to its container by the name that it has
+    owner: it still needs your consent: "sharer" lives in its container (pid); give each service its own namespace, on one network
     range: it stays held: 9000-9000 is a range of host ports
     rolled: it is rolled as it is
+    sharer: it still needs your consent: it lives in a container of "owner" (pid); give each service its own namespace, on one network
     volume: it stays held: its only replica writes to volume "data" at /data, and two generations would write at once; write "x-zdd: {strategy: rolling}" if two may write at once
     written: x-zdd says how it is replaced, and that stays
     "#);

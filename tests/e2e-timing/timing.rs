@@ -97,22 +97,40 @@ fn of_ten_at_once_nine_are_refused_within_a_second() {
         let began = Instant::now();
         (stack.zdd(&["up"], &env), began.elapsed().as_secs_f64())
     };
-    let ended: Vec<_> = std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..10).map(|_| scope.spawn(run)).collect();
-        runs.into_iter().map(|run| run.join().unwrap()).collect()
-    });
+    let ended = ten_at_once(run);
     let (worked, refused): (Vec<_>, Vec<_>) = ended.iter().partition(|(run, _)| run.code == 0);
     assert_eq!((worked.len(), refused.len()), (1, 9), "{ended:?}");
     for (run, _) in &refused {
         assert_eq!(run.code, 5, "{}", run.stderr);
         assert!(run.stderr.contains("is being updated by"), "{}", run.stderr);
     }
-    let mut times: Vec<_> = refused.iter().map(|(_, after)| *after).collect();
-    times.sort_by(f64::total_cmp);
     // The median: ten that start at the same moment share two cores, and the last of them is not the tenth of ten alone.
-    assert!(times[4] < 1.0 && times[8] < 2.0, "refused after {times:.3?}");
+    let times = sorted(refused.iter().map(|(_, after)| *after).collect());
+    // A machine on which Compose alone takes longer is no fault of ours.
+    let compose = sorted(ten_at_once(|| {
+        let began = Instant::now();
+        stack.compose(&["config", "--quiet"], &env);
+        began.elapsed().as_secs_f64()
+    }));
+    let limit = f64::max(1.0, 1.5 * compose[4]);
+    assert!(
+        times[4] < limit && times[8] < 2.0 * limit,
+        "refused after {times:.3?}, compose takes {compose:.3?}"
+    );
     assert_eq!(stack.containers("app").len(), 2);
     assert_eq!(stack.locks(), "");
+}
+
+fn ten_at_once<T: Send>(run: impl Fn() -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..10).map(|_| scope.spawn(&run)).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    })
+}
+
+fn sorted(mut times: Vec<f64>) -> Vec<f64> {
+    times.sort_by(f64::total_cmp);
+    times
 }
 
 fn gap(stack: &Stack, version: &str) -> f64 {

@@ -148,6 +148,7 @@ impl Drop for Shared {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn two_services_that_are_rolled_at_once() {
     let town = Town::new("two-at-once", &[service("shop", 2), service("blog", 2)], "");
     let visitors = [visitors(town.shop), visitors(town.blog)];
@@ -188,6 +189,7 @@ fn two_projects_that_are_rolled_at_once_on_a_shared_network() {
 /// Another project's containers come while new ones boot, while old ones drain, and when they have stopped: then the
 /// engine gives away the address of an old one, which is kept for its visitors.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn another_project_starts_containers_on_a_shared_network() {
     let network = Shared::new("shared");
     let town = Town::new("shared-shop", &[service("shop", 2)], &network.yaml());
@@ -219,6 +221,7 @@ fn another_project_starts_containers_on_a_shared_network() {
 
 /// While new ones are about to start, another service of the project restarts, and gets an address that nobody has had.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_service_that_restarts_while_new_ones_start() {
     let town = Town::new("restarts", &[service("shop", 2), service("blog", 1)], "");
     let network = format!("{}_default", town.stack.project);

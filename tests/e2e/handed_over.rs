@@ -78,6 +78,7 @@ fn a_container_with_ten_networks() {
 
 /// It would be reached in the place of the old container, so it needs an address.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_network_without_an_address_for_the_helper() {
     let networks = "networks: {default: {ipam: {config: [{subnet: 10.214.0.0/29}]}}}\n";
     let (stack, port) = served(
@@ -95,13 +96,8 @@ fn a_network_without_an_address_for_the_helper() {
     let before = stack.all_containers();
     let load = posts(port);
     let finished = stack.zdd(&["up", "app"], &version("2"));
-    assert_eq!(finished.code, 3, "{}", finished.stderr);
-    let why = "connections cannot be held: ";
-    assert!(
-        finished.stderr.contains(why) && finished.stderr.contains("no available IPv4 addresses"),
-        "{}",
-        finished.stderr
-    );
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert!(finished.stderr.contains("has no free address"), "{}", finished.stderr);
     assert_eq!((stack.all_containers(), helpers(&stack)), (before, String::new()), "{}", finished.stderr);
     is_lossless(load, &finished.stderr);
 }

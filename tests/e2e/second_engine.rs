@@ -129,19 +129,19 @@ fn tables() -> String {
 
 #[test]
 #[ignore = "needs an engine of its own; scripts/engine-restart"]
-fn a_restart_while_new_ones_are_guarded() {
+fn with_helpers_new_ones_are_guarded() {
     restarted_before("restart-guard", "compose up -d --no-deps --no-recreate --scale app=4 app");
 }
 
 #[test]
 #[ignore = "needs an engine of its own; scripts/engine-restart"]
-fn a_restart_while_connections_are_handed_over() {
+fn with_helpers_connections_are_handed_over() {
     restarted_before("restart-steer", "stop");
 }
 
 #[test]
 #[ignore = "needs an engine of its own; scripts/engine-restart"]
-fn a_restart_while_addresses_are_kept() {
+fn with_helpers_addresses_are_kept() {
     restarted_before("restart-kept", "update --restart=no");
 }
 

@@ -114,6 +114,7 @@ fn every_condition_of_depends_on_holds_in_a_first_start_and_in_a_rollout() {
 
 /// Docker takes the name for the ID of the container that has it then.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn whoever_lives_in_a_named_container_follows_it() {
     let host = "container:${COMPOSE_PROJECT_NAME}-main-1";
     let file = format!(

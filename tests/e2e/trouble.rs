@@ -179,6 +179,7 @@ fn out_of_memory() {
 
 /// Room for five: three replicas, and no three beside them.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn few_addresses_are_enough_for_small_batches() {
     let subnet = format!("10.213.{}.0/29", std::process::id() % 250);
     let file = format!(
