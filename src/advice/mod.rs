@@ -152,8 +152,8 @@ const RULES: &[Rule] = &[
     rule("drain-slow", Warning, PLAN_AND_DOCTOR, Each(drain::slow)),
     rule("drain-no-hook", Warning, PLAN_AND_DOCTOR, Each(drain::without_hook)),
     rule("drain-no-haproxy", Warning, PLAN, Each(drain::without_haproxy)),
-    rule("no-helper", Hint, PLAN, Each(drain::no_helper)),
-    rule("unsteered", Hint, PLAN, Each(drain::unsteered)),
+    rule("no-helper", Warning, PLAN, Each(drain::no_helper)),
+    rule("unsteered", Warning, PLAN, Each(drain::unsteered)),
     rule("traefik", Warning, PLAN_AND_DOCTOR, Each(drain::traefik)),
     rule("label-proxy", Warning, PLAN_AND_DOCTOR, Each(drain::follows_events)),
     rule("traefik-conflict", Warning, PLAN, Each(drain::traefik_conflict)),
@@ -171,8 +171,8 @@ const RULES: &[Rule] = &[
     rule("update-config", Hint, DOCTOR, Each(definition::update_config)),
     rule("rollback-config", Hint, DOCTOR, Each(definition::rollback_config)),
     rule("shared-volume", Hint, DOCTOR, AllMany(definition::shared_volumes)),
-    rule("one-batch", Hint, PLAN, Each(rollout::one_batch)),
-    rule("addresses", Hint, PLAN, Each(rollout::fewer_at_once)),
+    rule("one-batch", Warning, PLAN, Each(rollout::one_batch)),
+    rule("addresses", Warning, PLAN, Each(rollout::fewer_at_once)),
     rule("wait", Hint, PLAN, Each(rollout::wait)),
     rule("downtime", Warning, PLAN, Each(rollout::downtime)),
     rule("datagrams", Warning, PLAN, Each(rollout::datagrams)),
@@ -193,12 +193,26 @@ pub fn findings(scene: &Scene, place: Place) -> Vec<Finding> {
 
 /// Gives every service of the plan its notes.
 pub fn annotate(plan: &mut Plan, project: &Project, containers: &[Container]) {
-    let scene = Scene { project: Some(project), containers, plan: Some(plan), ..Scene::default() };
-    let findings = findings(&scene, Place::Plan);
+    let found = of_plan(plan, project, containers);
     for service in &mut plan.services {
-        let mine = findings.iter().filter(|finding| finding.service.as_ref() == Some(&service.service));
+        let mine = found.iter().filter(|finding| finding.service.as_ref() == Some(&service.service));
         service.notes = mine.map(Finding::clause).collect();
     }
+}
+
+/// What a run says of each service of its plan before it begins: that something is as always is no news.
+pub fn warnings(plan: &Plan, project: &Project, containers: &[Container]) -> Vec<(String, String)> {
+    let found = of_plan(plan, project, containers);
+    let warned = |service: &ServicePlan| {
+        let of_it = |finding: &&Finding| finding.service.as_ref() == Some(&service.service);
+        let mine = found.iter().filter(of_it).filter(|finding| finding.severity != Severity::Hint);
+        mine.map(|finding| (service.service.clone(), finding.clause())).collect::<Vec<_>>()
+    };
+    plan.services.iter().flat_map(warned).collect()
+}
+
+fn of_plan(plan: &Plan, project: &Project, containers: &[Container]) -> Vec<Finding> {
+    findings(&Scene { project: Some(project), containers, plan: Some(plan), ..Scene::default() }, Place::Plan)
 }
 
 /// A sentence each, with what to run.

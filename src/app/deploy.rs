@@ -246,8 +246,8 @@ impl Context {
     fn perform(&self, ready: &Ready, planning: &Planning, errand: &Errand, prober: Option<Prober>) -> End {
         let Ready { project, observed, plan, .. } = ready;
         self.emit(Event::Planned { project: plan.project.clone(), services: plan.overview() });
-        for (service, note) in plan.services.iter().flat_map(|s| s.notes.iter().map(move |note| (s, note))) {
-            self.emit(Event::Warning { service: Some(service.service.clone()), message: note.clone() });
+        for (service, message) in advice::warnings(plan, project, &observed.containers) {
+            self.emit(Event::Warning { service: Some(service), message });
         }
         let stage = self.stage(prober.as_ref());
         let recovered = self.platform.recover(project, observed, plan, &stage);
