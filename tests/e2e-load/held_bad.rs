@@ -60,12 +60,12 @@ impl Hanging {
                 let _ = kill_process(Pid::from_raw(number).unwrap(), Signal::KILL);
             }
         }
-        let kill: Vec<_> = ["kill"].into_iter().chain(helpers.lines()).collect();
+        let kill: Vec<_> = ["rm", "--force"].into_iter().chain(helpers.lines()).collect();
         docker(&kill);
     }
 
     /// The version that answers, and that nothing is left after a while; then the next run as if nothing had been.
-    fn becomes_served_by(self, version: &str, clients: &[Running], killed: Instant) {
+    fn becomes_served_by(&self, version: &str, clients: &[Running], killed: Instant) {
         assert!(clients.iter().all(|load| load.wait_version(version, ANSWERS_WITHIN)), "nobody answers");
         let answered = killed.elapsed();
         let is_clean = || self.alone.left().is_empty() && self.rig.processes().is_empty();
@@ -129,7 +129,8 @@ fn killed_in_the_stop() {
     let killed = Instant::now();
     assert!(rig.was_hit());
     wait_until("the old one to be started again", || started() != before);
-    Hanging { alone, rig, child }.becomes_served_by("1", &clients, killed);
+    let run = Hanging { alone, rig, child };
+    run.becomes_served_by("1", &clients, killed);
     let failed: usize = clients.into_iter().map(|load| load.stop().failed().len()).sum();
     println!("{failed} failed");
 }
