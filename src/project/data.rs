@@ -182,7 +182,7 @@ mod tests {
         for (image, what) in [
             ("postgres", Some("PostgreSQL")),
             ("postgres:16-alpine", Some("PostgreSQL")),
-            ("docker.io/library/mysql:8", Some("MySQL")),
+            ("registry.example/library/mysql:8", Some("MySQL")),
             ("bitnami/redis@sha256:0123", Some("Redis")),
             ("registry:5000/team/our-postgres:3", Some("PostgreSQL")),
             ("confluentinc/cp-kafka:7", Some("Kafka")),
