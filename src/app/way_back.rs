@@ -1,4 +1,4 @@
-//! The way back for containers that only Compose can replace: it removes the old one before the new one serves, so what
+//! Rollback of containers that only Compose can replace: it removes the old one before the new one serves, so what
 //! ran is deployed again from its definition.
 
 use std::collections::{BTreeMap, BTreeSet};
