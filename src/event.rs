@@ -312,6 +312,13 @@ pub enum Event {
         service: String,
         proxy: ContainerRef,
     },
+    /// A new container has the name of an old one, because others are linked to it.
+    Renamed {
+        service: String,
+        /// As it was called before.
+        container: ContainerRef,
+        name: String,
+    },
     ProbeEnd(ProbeEnd),
     /// A lifecycle hook (`pre_start`, `post_start`, `pre_stop`) begins; it may take minutes.
     HookBegin {
@@ -403,6 +410,7 @@ impl Event {
             | Event::Settling { service, .. }
             | Event::Observing { service, .. }
             | Event::Reloaded { service, .. }
+            | Event::Renamed { service, .. }
             | Event::HookBegin { service, .. }
             | Event::Hook { service, .. }
             | Event::Failed { service, .. }

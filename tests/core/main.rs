@@ -9,6 +9,7 @@ mod doctor_machine;
 mod drain;
 mod executor;
 mod hand_over;
+mod haproxy;
 mod hazards;
 mod health;
 mod history;

@@ -81,7 +81,7 @@ fn every_schema_is_one() {
 fn every_event_and_phase_stands_in_the_schema() {
     let progress = schema("progress");
     let events = variants!(Event: Loading, Building, Pulling, Output, Prepared, Planned, ServiceBegin, Batch, Container,
-        Settling, ProbeBegin, ProbeFailure, Observing, Reloaded, ProbeEnd, HookBegin, Hook, Warning, Failed, ServiceEnd,
+        Settling, ProbeBegin, ProbeFailure, Observing, Reloaded, Renamed, ProbeEnd, HookBegin, Hook, Warning, Failed, ServiceEnd,
         Interrupt, End);
     same(events, constants(&progress["oneOf"], "event"));
     let phases = variants!(Phase: Started, Waiting, Ready, Finished, Failed, Draining, Drained, Stopping, Stopped, Restoring,

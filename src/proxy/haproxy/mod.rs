@@ -67,10 +67,14 @@ impl Haproxy {
     }
 }
 
+/// What starts it, and is the first process.
+const PROGRAMS: &[&str] = &["haproxy", "dockercloud-haproxy"];
+
 /// An image of it, or one made from it: its entrypoint is a script then, and the image may have any name.
 fn runs_haproxy(container: &Container) -> bool {
     let image = container.image.rsplit('/').next().unwrap_or_default();
-    image.contains("haproxy") && !image.contains("exporter") || program::runs(&container.command, "haproxy")
+    image.contains("haproxy") && !image.contains("exporter")
+        || PROGRAMS.iter().any(|program| program::runs(&container.command, program))
 }
 
 fn names(proxies: &[Replica]) -> String {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod alone;
+mod links;
 mod operations;
 mod order;
 mod service;
@@ -112,7 +113,8 @@ fn plan_service(
     let force = (request.force || follows.is_some()) && asked;
     let request = Request { force, ..request.clone() };
     let case = case(project, service, &mine, observed, &request, follows);
-    let plan = if asked { case.plan() } else { case.plan_dependency() };
+    let mut plan = if asked { case.plan() } else { case.plan_dependency() };
+    plan.operations = links::keep(plan.operations, name, &observed.containers);
     let is_held = plan.operations.iter().any(|operation| matches!(operation.what, What::Hold { .. }));
     let ways = match is_held {
         true => proxy::ways_to_hold(service, &observed.containers),
