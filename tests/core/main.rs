@@ -17,6 +17,7 @@ mod hosts;
 mod images;
 mod init;
 mod leaving;
+mod links;
 mod make;
 mod msrv;
 mod observed;

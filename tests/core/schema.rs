@@ -120,7 +120,7 @@ fn every_word_stands_in_the_schemas() {
 #[test]
 fn every_operation_stands_in_the_schema_of_the_plan() {
     let plan = schema("plan");
-    let operations = variants!(What: Clear, PreStart, Delay, Start, Gate, Settle, Drain, Stop, Remove, Revive, Await,
+    let operations = variants!(What: Clear, PreStart, Delay, Start, Gate, Settle, Drain, Rename, Stop, Remove, Revive, Await,
         Recreate, Create, Hold, Release);
     let written = constants(&plan["$defs"]["operation"]["oneOf"], "operation");
     same(operations, written.clone());

@@ -181,7 +181,8 @@ fn additional(services: &str) -> BTreeSet<Service> {
     services.split(',').filter_map(pair).collect()
 }
 
-/// Its defaults. Without servers there is nothing at port 80.
+/// Its defaults. Without servers there is nothing at port 80. `idle-close-on-response` is what HAProxy 1.7, which it has,
+/// always does: an old process keeps the connections that its clients keep, and serves one more request on each.
 fn configuration(servers: &BTreeSet<String>) -> String {
     let mut text = String::from(
         "global
@@ -202,6 +203,7 @@ defaults
   option httplog
   option dontlognull
   option forwardfor
+  option idle-close-on-response
   timeout connect 5000
   timeout client 50000
   timeout server 50000

@@ -28,7 +28,7 @@ struct Link<'a> {
 /// Of all names that an alias stands for Docker takes the last one, so the last ones are the first here.
 fn links_to<'a>(service: &str, containers: &'a [Container]) -> Vec<Link<'a>> {
     let others = containers.iter().filter(|c| c.runs() && c.service != service);
-    let all = others.flat_map(|c| c.networks.values().flat_map(|on| &on.links).map(|link| (link, c)));
+    let all = others.flat_map(|c| c.networks.values().flat_map(|on| &on.links).map(move |link| (link, c)));
     let mut found: Vec<Link> = vec![];
     for (link, by) in all {
         let name = link.split(':').next().unwrap_or_default();
