@@ -5,6 +5,7 @@
 # variables mean what they meant; edit them here, or set them in the environment.
 # Arguments go to docker zdd up: ./deploy.sh --dry-run
 set -euo pipefail
+[[ ${1:-} != --help ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0" && exit; }
 
 # The service in the compose file.
 APP_NAME="${APP_NAME:-app}"
