@@ -312,10 +312,9 @@ pub enum Event {
         service: String,
         proxy: ContainerRef,
     },
-    /// A new container has the name of an old one, because others are linked to it.
+    /// A new container, as it was called before, has the name of an old one, because others are linked to it.
     Renamed {
         service: String,
-        /// As it was called before.
         container: ContainerRef,
         name: String,
     },
@@ -388,7 +387,6 @@ pub struct ServiceEnd {
     pub took: Duration,
 }
 
-/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct End {
     pub exit_code: u8,
