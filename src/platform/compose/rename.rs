@@ -32,6 +32,11 @@ impl Rollout<'_> {
             renamed.push(Renamed { name: name.clone(), old: from.clone(), new });
         }
         journal.enter(Effect::Rename { renamed: renamed.clone() });
+        if self.down_since.is_some() {
+            // Should this program end now, whoever has the name is to run.
+            let new: Vec<_> = renamed.iter().map(|one| one.new.clone()).collect();
+            self.stand_by(&new, &[]);
+        }
         for Renamed { name, old, new } in renamed {
             if old.name == name {
                 let aside = format!("{}_{name}", old.reference().short_id());
@@ -50,11 +55,15 @@ impl Rollout<'_> {
             What::Stop { containers } if operation.batch == batch => Some(containers),
             _ => None,
         });
-        stopped.is_none_or(|all| self.unspared(all).contains(replica) && !self.spared.kept.contains(replica))
+        let stays = |all: &Vec<Replica>| all.contains(replica) && !self.unspared(all).contains(replica);
+        !self.spared.kept.contains(replica) && !stopped.is_some_and(stays)
     }
 
     /// Whatever has the name now, and as far as both are still there.
     pub(super) fn rename_back(&self, renamed: Vec<Renamed>) -> Result<(), CallError> {
+        if !self.stopped.is_empty() {
+            self.stand_by(&self.stopped, &[]);
+        }
         for Renamed { name, old, new } in renamed.into_iter().rev() {
             let now = self.again(|| self.engine().inspect(&ids(&[old.clone(), new.clone()])))?;
             let is_called = |one: &Replica| now.iter().find(|c| c.id == one.id).map(|c| c.name.as_str());
