@@ -116,7 +116,7 @@ impl Classic {
         command.args(["--pull", "never", "--progress", "plain"]).current_dir(self.stack.folder());
         command.envs(self.env(version)).env("DOCKER_CONFIG", config.path()).env(HELPER, "auto");
         command.env("APP_CONTAINERS_NAME", format!("{}_app", self.stack.project));
-        command.env("NUM_OF_APP_CONTAINERS", "2").env("DEPLOYMENT_TIME", "2").envs(env.iter().copied());
+        command.env("NUM_OF_APP_CONTAINERS", "2").env("DEPLOYMENT_TIME", "1").envs(env.iter().copied());
         finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 

@@ -21,7 +21,7 @@ pub use self::{
 };
 use super::{Lease, Proxy, Scene, program};
 use crate::{
-    engine::{CallError, Container, Engine, Problem, Replica, State},
+    engine::{CallError, Container, Engine, Problem, Replica, State, container::PROJECT_LABEL},
     event::Generation,
     stage::Halt,
 };
@@ -144,7 +144,11 @@ impl Session {
 
     /// Where none is found those that were known stay: whoever asks them hears why.
     fn find_again(&mut self, scene: &Scene) {
-        let services = self.services().into_iter();
+        // Of another project nothing else is known.
+        let mine =
+            |proxy: &&Replica| proxy.labels.get(PROJECT_LABEL).is_none_or(|name| name == scene.project);
+        let services: BTreeSet<_> = self.planned.iter().filter(mine).map(|proxy| &proxy.service).collect();
+        let services = services.into_iter();
         let found: Result<Vec<_>, _> = services.map(|name| scene.engine.containers(Some(name))).collect();
         let running = found.into_iter().flatten().flatten().filter(|c| c.state == State::Running);
         let running: Vec<_> = running.map(|container| Replica::from(&container)).collect();

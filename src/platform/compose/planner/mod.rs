@@ -118,7 +118,10 @@ fn plan_service(
     let is_held = plan.operations.iter().any(|operation| matches!(operation.what, What::Hold { .. }));
     let ways = match is_held {
         true => proxy::ways_to_hold(service, &observed.containers),
-        false => proxy::ways(service, &observed.containers, &observed.helper, &observed.heard),
+        false => {
+            let around = (observed.containers.as_slice(), observed.neighbors.as_slice());
+            proxy::ways(service, around, &observed.helper, &observed.heard)
+        }
     };
     let depends_on = service.depends_on.iter().map(|dependency| dependency.service.clone());
     let hosts = project.file.services.get(name).map(|raw| project.hosts_of(raw)).unwrap_or_default();
