@@ -164,8 +164,7 @@ fn rare(port: u16) -> Running {
 #[test]
 fn deployed_by_the_variables_of_the_old_script() {
     let classic = Classic::serving("classic");
-    let mut clients = clients(classic.port);
-    clients.push(rare(classic.port));
+    let clients = clients(classic.port);
     let deployed = classic.deploy("2", &[]);
     assert_eq!(deployed.code, 0, "{}", deployed.stderr);
     assert!(clients.iter().all(|load| load.wait_version("2", TIMEOUT)), "{}", deployed.stderr);
@@ -183,7 +182,8 @@ fn deployed_by_the_variables_of_the_old_script() {
 #[ignore = "takes long; scripts/test long"]
 fn what_fails_is_undone_and_the_load_balancer_is_replaced() {
     let classic = Classic::serving("classic-bad");
-    let clients = clients(classic.port);
+    let mut clients = clients(classic.port);
+    clients.push(rare(classic.port));
     let before = classic.stack.containers("app");
     let broken = classic.deploy("2", &[("APP_EXIT_AFTER_MS", "700")]);
     assert_eq!(broken.code, 3, "{}", broken.stderr);
