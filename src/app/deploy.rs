@@ -155,6 +155,7 @@ impl Context {
         let plan =
             |context: &Context, ready: &Ready| context.plan(&ready.project, &ready.observed, &ready.request);
         ready.observed.helper = self.platform.helper();
+        ready.observed.neighbors = self.platform.neighbors(&ready.project, &ready.observed);
         ready.observed.networks = self.platform.small_networks(&ready.project, &ready.observed.containers);
         ready.plan = plan(self, ready);
         ready.observed.heard = self.platform.ask_proxies(&ready.plan);

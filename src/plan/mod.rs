@@ -134,6 +134,14 @@ pub enum Heir {
     Kept(Replica),
 }
 
+/// A name that goes from one container to another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rename {
+    pub name: String,
+    pub from: Replica,
+    pub to: Heir,
+}
+
 /// One thing to do. What it did is undone in reverse order, from the end of what was done to the beginning of its
 /// batch or of the whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -188,6 +196,10 @@ pub enum What {
     Drain {
         containers: Vec<Replica>,
         heirs: Vec<Heir>,
+    },
+    /// Names that others are linked to go to who stays.
+    Rename {
+        names: Vec<Rename>,
     },
     /// Stops, does not remove.
     Stop {
@@ -283,7 +295,9 @@ impl ServicePlan {
     pub fn is_committed(&self, at: usize) -> bool {
         let batch = |op: &&Operation| op.batch == self.operations[at].batch;
         let mut rest = self.operations[at..].iter().take_while(batch);
-        rest.all(|op| matches!(op.what, What::Stop { .. } | What::Remove { .. } | What::Release))
+        rest.all(|op| {
+            matches!(op.what, What::Rename { .. } | What::Stop { .. } | What::Remove { .. } | What::Release)
+        })
     }
 
     /// Nothing of it may be done.

@@ -93,6 +93,10 @@ fn describe(operation: &Operation, plan: &ServicePlan) -> String {
             let ways: String = plan.ways.iter().map(ToString::to_string).collect();
             format!("drain {}{ways}", names(containers))
         }
+        What::Rename { names } => {
+            let names: Vec<_> = names.iter().map(|one| one.name.as_str()).collect();
+            format!("give the name {} to who stays (rollback: give it back)", names.join(", "))
+        }
         What::Stop { containers } => format!("stop {} (rollback: start again)", names(containers)),
         What::Remove { containers } => format!("remove {}", names(containers)),
         What::Await { containers } => format!("wait until {} has ended", names(containers)),

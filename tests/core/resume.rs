@@ -242,6 +242,7 @@ fn kinds(services: &str, containers: &[Container]) -> Vec<&'static str> {
         What::Gate { .. } => "gate",
         What::Settle { .. } => "settle",
         What::Drain { .. } => "drain",
+        What::Rename { .. } => "rename",
         What::Stop { .. } => "stop",
         What::Remove { .. } => "remove",
         What::Revive { .. } => "revive",

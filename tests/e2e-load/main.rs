@@ -10,6 +10,7 @@ mod stack;
 mod rig;
 
 mod bare;
+mod classic;
 mod held;
 mod held_bad;
 mod init;

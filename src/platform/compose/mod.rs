@@ -8,6 +8,7 @@ mod observe;
 mod planner;
 mod preflight;
 mod recover;
+mod rename;
 mod restore;
 mod retire;
 mod rollout;

@@ -63,6 +63,10 @@ const PROGRAMS: [Program; 3] = [
 ];
 /// They hand signals on to the program that they start.
 const HANDS_ON: &[&str] = &["tini", "dumb-init", "docker-init", "catatonit"];
+/// It starts HAProxy anew a second after a container has ended. The old process goes on for the clients that it has, with the
+/// servers that it has.
+const RENEWS: &str = "dockercloud-haproxy";
+const RENEWS_WITHIN: Duration = Duration::from_secs(2);
 
 fn is_named(lines: &[&str], name: &str) -> bool {
     lines.iter().any(|line| line.contains(name))
@@ -98,12 +102,14 @@ pub struct Lookups<'a> {
     deaf: Vec<String>,
     /// Those whose own clients are asked to close their connections.
     closing: Vec<ContainerRef>,
+    /// Those whose clients are to be asked as soon as they have started anew.
+    renewing: Vec<ContainerRef>,
 }
 
 impl<'a> Lookups<'a> {
     pub fn new(networks: &'a [Network], addresses: BTreeSet<IpAddr>, ended: Instant) -> Lookups<'a> {
-        let (seen, deaf, closing) = Default::default();
-        Lookups { networks, addresses, ended, sought: false, noticed: None, seen, deaf, closing }
+        let (seen, deaf, closing, renewing) = Default::default();
+        Lookups { networks, addresses, ended, sought: false, noticed: None, seen, deaf, closing, renewing }
     }
 
     /// Tells those whose configuration names the service at once, and anybody else who still asks.
@@ -111,18 +117,32 @@ impl<'a> Lookups<'a> {
         let told = self.closing.drain(..);
         told.for_each(|proxy| scene.help.into_iter().for_each(|help| help.leave(&proxy)));
         if !std::mem::replace(&mut self.sought, true) {
-            let all = self.members(|_| true);
-            for container in inspect(all, scene).into_iter().filter(|c| names_service(c, scene)) {
+            let all = inspect(self.members(|_| true), scene);
+            let renew =
+                all.iter().filter(|c| program::runs(&c.command, RENEWS) && c.service != scene.service.name);
+            self.renewing = renew.map(Container::reference).collect();
+            for container in all.into_iter().filter(|c| names_service(c, scene)) {
                 self.tell_one(&container, scene);
             }
         }
-        if scene.waiter.clock.now().saturating_duration_since(self.ended) > NOTICES_WITHIN {
+        let since = scene.waiter.clock.now().saturating_duration_since(self.ended);
+        if since > RENEWS_WITHIN {
+            for proxy in std::mem::take(&mut self.renewing) {
+                self.let_clients_go(proxy, scene);
+            }
+        }
+        if since > NOTICES_WITHIN {
             let sources = self.sources(scene);
             let asking = self.members(|member| member.addresses.iter().any(|a| sources.contains(a)));
             for container in inspect(asking, scene) {
                 self.tell_one(&container, scene);
             }
         }
+    }
+
+    /// Nobody is left who will ask although nobody does now.
+    pub fn is_over(&self) -> bool {
+        self.renewing.is_empty() && self.closing.is_empty()
     }
 
     fn members(&self, chosen: impl Fn(&Member) -> bool) -> Vec<String> {
