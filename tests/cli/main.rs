@@ -34,6 +34,7 @@ mod secrets;
 mod signals;
 mod status;
 mod unavailable;
+mod validator;
 mod variables;
 mod watchdog;
 mod words;
