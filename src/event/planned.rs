@@ -50,7 +50,7 @@ impl Versions {
     }
 
     /// What runs: the tag where that says it, else the image, else the ID.
-    pub fn old(&self) -> String {
+    pub fn running(&self) -> String {
         // Some may have been replaced before.
         let others = self.from.iter().filter(|version| !self.differ() || **version != self.to);
         let mut all: Vec<_> = others.map(|version| self.label(version)).collect();
@@ -58,15 +58,15 @@ impl Versions {
         join(&all)
     }
 
-    pub fn new(&self) -> String {
+    pub fn wanted(&self) -> String {
         self.label(&self.to)
     }
 
     /// `v1 → v2`, or `web:v1` where nothing runs yet; nothing where it stays the same.
     pub fn change(&self) -> Option<String> {
         match self.from.is_empty() {
-            true => Some(self.new()).filter(|new| !new.is_empty()),
-            false => self.differ().then(|| format!("{} → {}", self.old(), self.new())),
+            true => Some(self.wanted()).filter(|new| !new.is_empty()),
+            false => self.differ().then(|| format!("{} → {}", self.running(), self.wanted())),
         }
     }
 
@@ -80,7 +80,7 @@ impl Versions {
     /// The version of a container of the old generation, or of the new; `None` where it is not to be told apart.
     pub fn of(&self, generation: Generation) -> Option<String> {
         let known = self.differ() && (generation == Generation::New || self.from.len() == 1);
-        known.then(|| if generation == Generation::New { self.new() } else { self.old() })
+        known.then(|| if generation == Generation::New { self.wanted() } else { self.running() })
     }
 
     /// One of them, as it is told apart from the others.
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn what_stays_has_its_whole_name() {
         let same = versions(&[("team/web:v1", "a")], ("team/web:v1", "a"));
-        assert_eq!((same.old(), same.new()), ("team/web:v1".to_owned(), "team/web:v1".to_owned()));
+        assert_eq!((same.running(), same.wanted()), ("team/web:v1".to_owned(), "team/web:v1".to_owned()));
     }
 
     /// Nobody can say of an old container which of two versions it has.

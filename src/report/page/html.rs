@@ -164,7 +164,7 @@ fn service_row(plan: &PlannedService, end: Option<&ServiceEnd>) -> Markup {
 
 /// `v1 → v2`, else what runs.
 fn image(plan: &PlannedService) -> String {
-    plan.versions.change().unwrap_or_else(|| plan.versions.new())
+    plan.versions.change().unwrap_or_else(|| plan.versions.wanted())
 }
 
 fn warnings(story: &Story) -> Option<Markup> {
