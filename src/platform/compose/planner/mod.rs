@@ -46,6 +46,7 @@ pub fn plan(project: &Project, observed: &Observed, request: &Request) -> Plan {
         helper: observed.helper.clone(),
         heard: observed.heard.clone(),
         waits: observed.waits.clone(),
+        images: observed.images.clone(),
     }
 }
 
