@@ -5,7 +5,7 @@ use std::fs;
 use zdd_load::Running;
 
 use crate::{
-    clients,
+    clients, clients_for,
     stack::{Finished, HELPER, Stack, TIMEOUT, finish, free_port, wait_until},
 };
 
@@ -125,7 +125,8 @@ fn a_proxy_that_fails_gives_the_port_back() {
     assert!(broken.contains("NONSENSE"), "{broken}");
     site.stack.write("compose.override.yaml", &broken.replace("NONSENSE", "CMD\n      - /no-such-program"));
     let before = site.stack.all_containers();
-    let visitors = clients(port);
+    // It is found out after some ten seconds, in which they wait.
+    let visitors = clients_for(port, TIMEOUT);
     let env = [("APP_VERSION", "2"), (PROXY_IMAGE, site.image.as_str()), (HELPER, "auto")];
     let finished = finish(site.stack.command(&["up"], &env).spawn().unwrap());
     assert_eq!(finished.code, 3, "{}", finished.stderr);
