@@ -63,6 +63,17 @@ quietly() {
     fi
 }
 
+# cargo_test ARGUMENT...: always the whole workspace, since of a part of it the packages have other features, and all is
+# compiled again. And always by clippy where it is: it is the compiler with more warnings, so that what it has checked
+# need not be compiled once more.
+cargo_test() {
+    if have lints; then
+        RUSTC_WORKSPACE_WRAPPER=clippy-driver cargo test --locked --workspace "$@"
+    else
+        cargo test --locked --workspace "$@"
+    fi
+}
+
 # --- ensure -------------------------------------------------------------------
 # For each thing there is: have_X, is it there? can_X, may we install it?
 # install_X, do so. hint_X, what a person types. A tool that is one Debian package

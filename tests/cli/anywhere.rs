@@ -1,12 +1,12 @@
 //! Whatever call fails, and wherever the program is killed: what served goes on serving, and the next run finishes.
 
 use crate::{
-    calls::is_read,
+    calls::{is_read, some_of},
     files::{HEALTHCHECK, project, web},
     history::{revisions, twice},
     output::Output,
     scenario::{Host, Scenario, new, old, read_world},
-    world::{Action, Container, Entry, Rule, World, hash_of},
+    world::{Action, Container, Rule, World, hash_of},
 };
 
 /// Two replicas, one after the other. The engine must not bring the first one back.
@@ -131,7 +131,7 @@ fn at_each_of(
 ) {
     let whole = host().run(story.first);
     assert_eq!((whole.exit.code(), whole.world.least["web"]), (Some(0), least), "{whole}");
-    for line in lines(&whole).into_iter().filter(|line| call(line)) {
+    for line in some_of(&whole, call) {
         for done in [false, true] {
             if done && !changes(&line) {
                 continue;
@@ -178,20 +178,6 @@ fn is_killed(story: &Story, host: &Host, line: &str, done: bool) -> Two {
 fn at_the_first(host: &Host, line: &str, action: Action) {
     let rule = Rule { call: format!("{line}$"), nth: 1, seen: 0, action };
     host.change(|world| world.rules.push(rule));
-}
-
-/// Every call of a run once, but for the one that only listens.
-fn lines(output: &Output) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for entry in &output.entries {
-        if let Entry::Begin { line, .. } = entry
-            && !lines.contains(line)
-            && !line.contains(" events ")
-        {
-            lines.push(line.clone());
-        }
-    }
-    lines
 }
 
 fn serves(container: &Container) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::world::Entry;
+use crate::{output::Output, world::Entry};
 
 pub fn entries(engine: &Path) -> Vec<Entry> {
     let text = fs::read_to_string(engine.join("calls")).unwrap_or_default();
@@ -25,6 +25,24 @@ pub fn lines(engine: &Path) -> Vec<String> {
         Entry::End { .. } => None,
     };
     entries(engine).into_iter().filter_map(line).collect()
+}
+
+/// Each of the calls that are `wanted`, once, in order. Unless `ZDD_EACH_CALL` is set, as `scripts/test long` does, it is
+/// every third: that a rollout can be taken back from wherever it is, the tests of the journal show at each point.
+pub fn some_of(output: &Output, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for entry in &output.entries {
+        if let Entry::Begin { line, .. } = entry
+            && wanted(line)
+            && !line.contains(" events ")
+            && !lines.contains(line)
+        {
+            lines.push(line.clone());
+        }
+    }
+    let step = if env::var_os("ZDD_EACH_CALL").is_some() { 1 } else { 3 };
+    let first = lines.len() % step;
+    lines.into_iter().skip(first).step_by(step).collect()
 }
 
 /// The calls in order, in a form that does not depend on luck: `docker events`, which runs beside them, is left out;

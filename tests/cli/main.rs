@@ -33,6 +33,7 @@ mod secrets;
 mod signals;
 mod status;
 mod unavailable;
+mod validator;
 mod variables;
 mod watchdog;
 mod words;

@@ -152,11 +152,13 @@ fn behind_traefik() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn behind_caddy() {
     nobody_notices("caddy");
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn behind_nginx() {
     nobody_notices("nginx");
 }

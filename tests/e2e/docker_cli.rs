@@ -110,6 +110,7 @@ fn under_load(stack: &Stack, port: u16, run: impl FnOnce()) -> (Vec<Seen>, Vec<S
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn sigterm_to_docker_in_the_gate_takes_the_new_ones_back() {
     let (stack, port) = served("cligate", TWO, &[]);
     let (before, after) = under_load(&stack, port, || {
@@ -125,6 +126,7 @@ fn sigterm_to_docker_in_the_gate_takes_the_new_ones_back() {
 
 /// A client that holds its connection makes the drain last.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn sigterm_to_docker_during_the_drain_finishes_the_batch() {
     let extra = "deploy: {replicas: 2}\nx-zdd: {parallelism: 1, drain_timeout: 3s}";
     let (stack, port) = served("clidrain", extra, &[]);
@@ -161,6 +163,7 @@ fn sigterm_to_docker_during_the_stop_finishes_the_batch() {
 
 /// It kills docker alone; the plugin, an orphan then, notices and goes back by itself.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn sighup_to_docker_takes_the_new_ones_back() {
     let (stack, port) = served("clihup", TWO, &[]);
     let (before, after) = under_load(&stack, port, || {
@@ -210,6 +213,7 @@ fn ctrl_c_does_not_reach_compose() {
 
 /// As when the connection to the machine breaks: everybody is signalled, and nobody reads any more.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_terminal_that_goes_away_takes_the_new_ones_back() {
     let (stack, port) = served("cligone", TWO, &[]);
     let (before, after) = under_load(&stack, port, || {

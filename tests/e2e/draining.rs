@@ -56,11 +56,13 @@ fn an_app_that_exits_at_once_loses_no_post_behind_haproxy() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn an_app_that_ignores_sigterm_loses_no_post_behind_haproxy() {
     rolls_without_loss("ignore", "ignore");
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_hook_that_fails_does_not_keep_the_old_container() {
     let extra = "pre_stop: [{command: [\"/zdd-app\", \"exit\", \"3\"]}]";
     let (stack, port) = served("hookfails", extra, &[]);
@@ -137,6 +139,7 @@ fn fails_in_the_second_batch(stack: &Stack) -> Finished {
 
 /// The file that makes the health check fail lies on a tmpfs: an old container that is started again has forgotten it.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_drain_file_is_forgotten_by_a_rollback() {
     let extra = format!("{READ_ONLY}\ntmpfs: [/run/drain]\n{TOUCH}");
     let (stack, port) = served("tmpfs", &extra, &[DRAIN_FILE]);
@@ -153,6 +156,7 @@ fn a_drain_file_is_forgotten_by_a_rollback() {
 
 /// Elsewhere the file outlives the stop, and the old container comes back unhealthy: what serves is left alone then.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_drain_file_that_stays_makes_the_rollback_fail() {
     let extra = format!(
         "deploy: {{replicas: 2}}\nx-zdd: {{parallelism: 1, drain: {{until: unhealthy, plus: 2s}}}}\n{TOUCH}"
@@ -170,6 +174,7 @@ fn a_drain_file_that_stays_makes_the_rollback_fail() {
 
 /// An image with neither a shell nor a place to write.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_signal_does_for_a_file() {
     let extra = format!("{READ_ONLY}\npre_stop: [{{command: [/zdd-app, signal, USR1]}}]");
     let stack = Stack::new("signal", &format!("services:\n{}", app(&extra)));

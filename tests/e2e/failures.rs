@@ -54,6 +54,7 @@ fn never_healthy() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn exits_at_once() {
     let finished = fails(&Bad {
         name: "exits",
@@ -65,6 +66,7 @@ fn exits_at_once() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn exits_at_once_and_is_restarted() {
     fails(&Bad {
         name: "restarts",
@@ -85,6 +87,7 @@ fn crashes_before_it_is_healthy() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn exits_without_a_healthcheck() {
     for (name, restart) in [("bare-no", "\"no\""), ("bare-always", "always")] {
         let file =

@@ -147,6 +147,7 @@ fn pre_start_runs_once_before_the_new_version_starts_as_compose_would_run_it() {
 
 /// A migration tool in an image of its own. The words are for the entrypoint of that image.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn pre_start_runs_in_its_own_image() {
     if !knows_pre_start() {
         return;
@@ -165,6 +166,7 @@ fn pre_start_runs_in_its_own_image() {
 
 /// Compose takes anything that a service may have, and so does zdd.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn pre_start_has_an_entrypoint_and_volumes_of_its_own() {
     if !compose_5(6, "pre_start with an entrypoint and volumes") {
         return;
@@ -201,6 +203,7 @@ fn a_failing_pre_start_ends_the_rollout_with_nothing_touched() {
 
 /// Two migrations at once are never meant. What a killed run leaves behind is started here as that run starts it.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_pre_start_that_a_killed_run_has_left_is_waited_for() {
     if !knows_pre_start() {
         return;
@@ -228,6 +231,7 @@ fn shell(more: &str) -> String {
 /// The bit of `CAP_SYS_ADMIN`, which Docker gives to nobody else. An engine that lacks rights itself (in a container,
 /// say) cannot run such a hook: that it refuses shows that they were asked for.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_privileged_pre_stop_is_privileged() {
     let hook = |text: &str, privileged: bool| {
         let command = format!("echo {text} $$(grep CapEff /proc/self/status) >> /log/notes");
@@ -251,6 +255,7 @@ fn a_privileged_pre_stop_is_privileged() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_pre_stop_that_hangs_is_given_up_and_the_stop_goes_on() {
     let hooks = "pre_stop: [{command: [/zdd-app, sleep, \"600000\"]}]\nx-zdd: {drain_timeout: 2s}";
     let stack = Stack::new("hookhangs", &format!("services:\n{}", app(hooks)));

@@ -16,6 +16,7 @@ fn state(id: &str) -> String {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn one_offs_are_neither_counted_nor_touched() {
     let stack = Stack::new("oneoff", &format!("services:\n{}", app("deploy: {replicas: 2}")));
     stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);

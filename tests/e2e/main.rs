@@ -26,4 +26,6 @@ mod signals;
 mod soak;
 mod stack;
 mod trouble;
+#[path = "../cli/validator.rs"]
+mod validator;
 mod whole;

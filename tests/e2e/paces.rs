@@ -162,6 +162,7 @@ fn stop_first_makes_room_before_each_batch() {
 
 /// One dependency that has changed, and one of which nothing runs.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn without_dependencies_only_the_named_service_is_touched() {
     let port = free_port();
     let dependency = |name: &str| {
@@ -191,6 +192,7 @@ fn without_dependencies_only_the_named_service_is_touched() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn what_is_forced_is_replaced_although_nothing_changed() {
     let (stack, port) = served("force", "deploy: {replicas: 2}", &[]);
     let before = stack.all_containers();

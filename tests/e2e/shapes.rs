@@ -138,6 +138,7 @@ fn whoever_lives_in_a_named_container_follows_it() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn orphans_go_only_on_request_and_only_theirs() {
     let both = format!(
         "services:\n{}\n  gone:\n    image: {APP}\n    scale: 2\n    x-zdd: {{monitor: 500ms}}\n  idle:\n    image: {APP}\n    profiles: [idle]\n    x-zdd: {{monitor: 500ms}}\n",

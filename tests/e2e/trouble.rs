@@ -65,6 +65,7 @@ fn the_engine_is_away_for_a_moment() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_new_container_is_removed_by_hand() {
     let stack = Stack::new("byhand", &format!("services:\n{}", app(TWO)));
     stack.zdd_ok(&["up"], &[]);
@@ -142,6 +143,7 @@ fn the_file_is_edited_between_two_batches() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn the_image_is_built_anew_between_two_batches() {
     let image = format!("zddtest-moved-{}:1", std::process::id());
     let change = format!("docker tag {HAPROXY} {image}");
