@@ -32,8 +32,8 @@ impl Compose {
         plan.services.chunks_mut(AT_ONCE).try_for_each(|some| {
             thread::scope(|scope| {
                 let begun: Vec<_> = some.iter_mut().map(|one| scope.spawn(|| preview(one))).collect();
-                let ended = begun.into_iter().map(|one| one.join());
-                ended.map(|one| one.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+                let mut ended = begun.into_iter().map(|one| one.join());
+                ended.try_for_each(|one| one.unwrap_or_else(|panic| resume_unwind(panic)))
             })
         })
     }

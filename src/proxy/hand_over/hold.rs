@@ -65,6 +65,10 @@ impl Hold {
     pub fn open(&mut self, networks: &[Network], help: &dyn Help, scene: &Scene) -> Result<(), Trouble> {
         let Some(first) = self.first().cloned() else { return Ok(()) };
         self.open_on_host(networks, help)?;
+        if scene.before.iter().any(|replica| !replica.published.is_empty()) {
+            // Ports that go to another service are held there by themselves.
+            self.relays.extend(gateways(networks));
+        }
         let joined = if has_company(&self.running, networks) { joined(&first, networks) } else { vec![] };
         if !joined.is_empty() {
             self.ports = listening(&first, help)?;
@@ -82,11 +86,10 @@ impl Hold {
     /// # Errors
     /// As [`Hold::open`].
     pub fn open_on_host(&mut self, networks: &[Network], help: &dyn Help) -> Result<(), Trouble> {
-        // Those that are held on the host for somebody else come from there, too.
-        self.relays.extend(networks.iter().flat_map(|network| &network.gateways));
         let Some((request, first)) = held(&self.running).zip(self.first().cloned()) else { return Ok(()) };
         let host = self.host.insert(help.stand_in(&StandIn::default())?).clone();
         self.is_filtered = help.inside(&host, &request)?.number("filtered").is_some();
+        self.relays.extend(gateways(networks));
         self.aim(&first, networks, help)
     }
 
@@ -223,6 +226,11 @@ impl Hold {
         };
         self.kept.values().filter_map(to).collect()
     }
+}
+
+/// Whence the one on the host comes.
+fn gateways(networks: &[Network]) -> impl Iterator<Item = IpAddr> {
+    networks.iter().flat_map(|network| network.gateways.iter().copied())
 }
 
 /// What holds the ports that these have on the host, if they have any.

@@ -179,12 +179,13 @@ fn two_connections_that_look_alike_are_not_told_apart() {
 fn one_whose_port_is_tried_for_another_address_is_known_again() {
     let mut talk = Talk::opened();
     talk.say(Client, GET).say(Server, OK);
-    let opening = Segment::opening(Client, 7, 0);
-    for other in [opening, Segment { flags: 16, ..opening }] {
-        talk.flow.observe(&Segment { local: "172.18.0.3".parse().unwrap(), ..other });
-        assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), None);
-        assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), Some(State::Between));
-    }
+    let other = Segment { local: "172.18.0.3".parse().unwrap(), ..Segment::opening(Client, 7, 0) };
+    talk.flow.observe(&other);
+    assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), None);
+    assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), Some(State::Between));
+    // What carries nothing says nothing.
+    talk.flow.observe(&Segment { flags: 16, ..other });
+    assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), Some(State::Between));
 }
 
 #[test]
