@@ -187,6 +187,20 @@ pub enum What {
     },
     /// Those who wait are served by the batch's new containers.
     Release,
+    /// Connections to these ports of the host go on to these by way of a helper, where they can wait from the stop on until
+    /// the service `to` gets them.
+    HoldPorts {
+        containers: Vec<Replica>,
+        to: String,
+        ports: Vec<String>,
+    },
+    /// Waits until the service `to` has taken over these ports of the host, as the old containers have ended. It, and what
+    /// it waits for, begin now.
+    PassPorts {
+        to: String,
+        ports: Vec<String>,
+        frees: Vec<String>,
+    },
     /// Watches the batch's new containers, and the `also` that were already there.
     Gate {
         also: Vec<Replica>,
@@ -224,7 +238,7 @@ pub enum What {
     Recreate {
         old: Vec<Replica>,
         /// What runs now can be deployed again.
-        way_back: bool,
+        can_undo: bool,
     },
 }
 
@@ -297,6 +311,11 @@ impl ServicePlan {
             _ => 0,
         };
         self.operations.iter().map(stopped).sum()
+    }
+
+    /// Whether what its old containers had on the host goes to another service.
+    pub fn passes_ports(&self) -> bool {
+        self.operations.iter().any(|op| matches!(op.what, What::PassPorts { .. }))
     }
 
     /// The containers that leave the traffic.

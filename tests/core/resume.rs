@@ -238,6 +238,8 @@ fn kinds(services: &str, containers: &[Container]) -> Vec<&'static str> {
         What::Create { .. } => "create",
         What::Hold { .. } => "hold",
         What::Release => "release",
+        What::HoldPorts { .. } => "hold-ports",
+        What::PassPorts { .. } => "pass-ports",
         What::Start { .. } => "start",
         What::Gate { .. } => "gate",
         What::Settle { .. } => "settle",
