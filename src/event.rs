@@ -304,6 +304,12 @@ pub enum Event {
         service: String,
         proxy: ContainerRef,
     },
+    /// A new container, as it was called before, has the name of an old one, because others are linked to it.
+    Renamed {
+        service: String,
+        container: ContainerRef,
+        name: String,
+    },
     ProbeEnd(ProbeEnd),
     /// A lifecycle hook (`pre_start`, `post_start`, `pre_stop`) begins; it may take minutes.
     HookBegin {
@@ -373,7 +379,6 @@ pub struct ServiceEnd {
     pub took: Duration,
 }
 
-/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct End {
     pub exit_code: u8,
@@ -395,6 +400,7 @@ impl Event {
             | Event::Settling { service, .. }
             | Event::Observing { service, .. }
             | Event::Reloaded { service, .. }
+            | Event::Renamed { service, .. }
             | Event::HookBegin { service, .. }
             | Event::Hook { service, .. }
             | Event::Failed { service, .. }

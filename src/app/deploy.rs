@@ -140,8 +140,9 @@ impl Context {
         let request = self.request(&project, &observed, planning, pending)?;
         let plan = self.plan(&project, &observed, &request);
         let mut ready = Ready { project, observed, request, plan };
-        // A run with nothing to do does not wait for a helper.
-        if ready.plan.changes() || ready.plan.refused() {
+        // A run with nothing to do does not wait for a helper, nor where nothing serves yet.
+        let is_there = ready.observed.containers.iter().any(|container| container.is_up());
+        if is_there && ready.plan.changes() || ready.plan.refused() {
             self.plan_anew(&mut ready);
         }
         require_images(&ready.observed, &ready.request, &ready.plan)?;
@@ -154,6 +155,7 @@ impl Context {
         let plan =
             |context: &Context, ready: &Ready| context.plan(&ready.project, &ready.observed, &ready.request);
         ready.observed.helper = self.platform.helper();
+        ready.observed.neighbors = self.platform.neighbors(&ready.project, &ready.observed);
         ready.observed.networks = self.platform.small_networks(&ready.project, &ready.observed.containers);
         ready.plan = plan(self, ready);
         ready.observed.heard = self.platform.ask_proxies(&ready.plan);
@@ -169,12 +171,12 @@ impl Context {
             false => vec![],
         };
         let containers = &ready.observed.containers;
-        self.platform.ways_back = self.ways_back(&ready.project, containers, &ready.plan, &revisions);
-        let ways_back = self.platform.ways_back.keys().cloned().collect();
+        self.platform.undos = self.undos(&ready.project, containers, &ready.plan, &revisions);
+        let undos = self.platform.undos.keys().cloned().collect();
         let waits = ready.project.services.keys().map(|name| (name.clone(), keep::waits(&revisions, name)));
         let waits = waits.filter(|(_, waits)| !waits.is_empty()).collect();
-        if ready.observed.ways_back != ways_back || ready.observed.waits != waits {
-            (ready.observed.ways_back, ready.observed.waits) = (ways_back, waits);
+        if ready.observed.undos != undos || ready.observed.waits != waits {
+            (ready.observed.undos, ready.observed.waits) = (undos, waits);
             ready.plan = plan(self, ready);
         }
     }

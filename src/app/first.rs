@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::{Context, deploy::Ready, files, way_back::are_alike};
+use super::{Context, deploy::Ready, files, undo::are_alike};
 use crate::{
     engine::{Container, container::WORKING_DIR_LABEL},
     event::Outcome,

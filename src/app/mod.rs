@@ -23,9 +23,9 @@ mod rollback;
 mod start;
 mod status;
 mod summary;
+mod undo;
 mod up;
 mod watchdog;
-mod way_back;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -98,7 +98,7 @@ impl Context {
             pinned: BTreeMap::new(),
             stop_timeout: None,
             helpers: None,
-            ways_back: BTreeMap::new(),
+            undos: BTreeMap::new(),
         };
         let files = files::read(&flags, piped.as_ref());
         let waiter = Waiter::new(waker, interrupt);

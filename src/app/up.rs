@@ -84,9 +84,7 @@ fn refuse_changes(ready: &Ready, planning: &Planning) -> Result<(), Stop> {
 
 impl Context {
     fn dry(&mut self, planning: &Planning) -> Result<Ready, Stop> {
-        let draft = self.draft(planning)?;
-        self.begin_helpers(&draft, false);
-        let project = self.complete(draft)?;
+        let project = self.load_at_once(planning)?;
         self.ready(project, planning, true)
     }
 }

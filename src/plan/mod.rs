@@ -137,6 +137,14 @@ pub enum Heir {
     Kept(Replica),
 }
 
+/// A name that goes from one container to another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rename {
+    pub name: String,
+    pub from: Replica,
+    pub to: Heir,
+}
+
 /// One thing to do. What it did is undone in reverse order, from the end of what was done to the beginning of its
 /// batch or of the whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -179,6 +187,20 @@ pub enum What {
     },
     /// Those who wait are served by the batch's new containers.
     Release,
+    /// Connections to these ports of the host go on to these by way of a helper, where they can wait from the stop on until
+    /// the service `to` gets them.
+    HoldPorts {
+        containers: Vec<Replica>,
+        to: String,
+        ports: Vec<String>,
+    },
+    /// Waits until the service `to` has taken over these ports of the host, as the old containers have ended. It, and what
+    /// it waits for, begin now.
+    PassPorts {
+        to: String,
+        ports: Vec<String>,
+        frees: Vec<String>,
+    },
     /// Watches the batch's new containers, and the `also` that were already there.
     Gate {
         also: Vec<Replica>,
@@ -191,6 +213,10 @@ pub enum What {
     Drain {
         containers: Vec<Replica>,
         heirs: Vec<Heir>,
+    },
+    /// Names that others are linked to go to who stays.
+    Rename {
+        names: Vec<Rename>,
     },
     /// Stops, does not remove.
     Stop {
@@ -212,7 +238,7 @@ pub enum What {
     Recreate {
         old: Vec<Replica>,
         /// What runs now can be deployed again.
-        way_back: bool,
+        can_undo: bool,
     },
 }
 
@@ -287,6 +313,11 @@ impl ServicePlan {
         self.operations.iter().map(stopped).sum()
     }
 
+    /// Whether what its old containers had on the host goes to another service.
+    pub fn passes_ports(&self) -> bool {
+        self.operations.iter().any(|op| matches!(op.what, What::PassPorts { .. }))
+    }
+
     /// The containers that leave the traffic.
     pub fn leaving(&self) -> impl Iterator<Item = &Replica> {
         let drained = self.operations.iter().filter_map(|op| match &op.what {
@@ -301,7 +332,9 @@ impl ServicePlan {
     pub fn is_committed(&self, at: usize) -> bool {
         let batch = |op: &&Operation| op.batch == self.operations[at].batch;
         let mut rest = self.operations[at..].iter().take_while(batch);
-        rest.all(|op| matches!(op.what, What::Stop { .. } | What::Remove { .. } | What::Release))
+        rest.all(|op| {
+            matches!(op.what, What::Rename { .. } | What::Stop { .. } | What::Remove { .. } | What::Release)
+        })
     }
 
     /// Nothing of it may be done.

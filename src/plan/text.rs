@@ -109,6 +109,10 @@ fn describe(operation: &Operation, plan: &ServicePlan) -> String {
             format!("let new connections to {} wait from its stop on", names(containers))
         }
         What::Release => "let those who wait through to the new version".to_owned(),
+        What::HoldPorts { containers, ports, .. } => {
+            format!("let new connections to {} wait from the stop of {} on", host(ports), names(containers))
+        }
+        What::PassPorts { to, ports, .. } => pass(plan, to, ports),
         What::Start { count, scale, how } => start(*count, *scale, *how),
         What::Gate { also } => gate(plan, also),
         What::Settle { seconds } => format!("wait {} for the proxy to pick them up", time(*seconds)),
@@ -116,14 +120,18 @@ fn describe(operation: &Operation, plan: &ServicePlan) -> String {
             let ways: String = plan.ways.iter().map(ToString::to_string).collect();
             format!("drain {}{ways}", names(containers))
         }
+        What::Rename { names } => {
+            let names: Vec<_> = names.iter().map(|one| one.name.as_str()).collect();
+            format!("give the name {} to who stays (rollback: give it back)", names.join(", "))
+        }
         What::Stop { containers } => format!("stop {} (rollback: start again)", names(containers)),
         What::Remove { containers } => format!("remove {}", names(containers)),
         What::Await { containers } => format!("wait until {} has ended", names(containers)),
         What::Revive { down, .. } => {
             format!("let Compose start {}, or what takes its place (rollback: stop again)", names(down))
         }
-        What::Recreate { old, way_back } => {
-            let rollback = if *way_back { "rollback: deploy what runs now again" } else { "no rollback" };
+        What::Recreate { old, can_undo } => {
+            let rollback = if *can_undo { "rollback: deploy what runs now again" } else { "no rollback" };
             format!("let Compose remove {} and start the new version ({rollback})", names(old))
         }
     }
@@ -150,6 +158,19 @@ fn gate(plan: &ServicePlan, also: &[Replica]) -> String {
     let limit = settings.wait_timeout.map(|limit| format!(", at most {}", duration::show(limit)));
     let also = Some(also).filter(|also| !also.is_empty()).map(|also| format!(", with {}", names(also)));
     format!("{wait}{}{}", limit.unwrap_or_default(), also.unwrap_or_default())
+}
+
+fn pass(plan: &ServicePlan, to: &str, ports: &[String]) -> String {
+    let waits = |op: &Operation| matches!(&op.what, What::HoldPorts { to: other, .. } if other == to);
+    let how = match plan.operations.iter().any(waits) {
+        true => "with those who wait",
+        false => "where connections are refused until then",
+    };
+    format!("let {to} take over {}, {how}", host(ports))
+}
+
+fn host(ports: &[String]) -> String {
+    format!("host port{} {}", if ports.len() == 1 { "" } else { "s" }, ports.join(", "))
 }
 
 fn names(replicas: &[Replica]) -> String {

@@ -71,6 +71,9 @@ pub fn doing(event: &Event) -> Option<String> {
         Event::Reloaded { proxy, .. } => {
             format!("{} was told to look the service's name up again", proxy.name)
         }
+        Event::Renamed { container, name, .. } => {
+            format!("{} is called {name} now, as others are linked to that name", container.name)
+        }
         Event::Observing { time, .. } => format!("watching the new version for {}", stopwatch(*time)),
         Event::HookBegin { container, hook, .. } => format!("running {}", hook_of(hook, container)),
         Event::Hook { container, hook, error: None, .. } => format!("{} done", hook_of(hook, container)),

@@ -12,6 +12,7 @@ mod scenario;
 mod world;
 
 mod colors;
+mod deploy_sh;
 mod doctor;
 mod draining;
 mod failing;

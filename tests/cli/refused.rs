@@ -816,8 +816,8 @@ fn the_plan_with_downtime_and_hooks() {
     docker compose --profile * config --services
     docker volume ls
     docker compose --file - --profile * config --hash * <stdin e4bf01a8>
-    docker compose --dry-run up -d --no-deps --no-recreate --scale fixed=1 fixed
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
+    docker compose --dry-run up -d --no-deps --no-recreate --scale fixed=1 fixed
     --- containers
     fixed-1 old running
     gone-1 old healthy

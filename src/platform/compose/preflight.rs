@@ -1,13 +1,18 @@
 //! Asks Compose what the first `up` of each service would do. `--no-recreate` does not protect a container whose
 //! network or volume definition changed (Compose 2.31 to 5.6.1: it is stopped), so this is found out first.
 
+use std::{panic::resume_unwind, thread};
+
 use super::{Compose, Observed, observe::whole};
 use crate::{
     engine::{Effect, Preview, Progress, UpOptions},
     exit::Stop,
     plan::{Plan, Refusal, ServicePlan, Start, What},
-    project::{Project, separator},
+    project::Project,
 };
+
+/// Each is a process with the whole project in its memory.
+const AT_ONCE: usize = 4;
 
 impl Compose {
     pub(super) fn preview(
@@ -16,14 +21,21 @@ impl Compose {
         observed: &Observed,
         plan: &mut Plan,
     ) -> Result<(), Stop> {
-        for service in &mut plan.services {
+        let preview = |service: &mut ServicePlan| {
             let hooked = project.services[&service.service].hooks_at_the_start();
             let there = observed.containers.iter().filter(|c| c.service == service.service).count();
             if let Some(refusal) = self.preview_service(service, hooked, there as u32)? {
                 service.block(refusal);
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        plan.services.chunks_mut(AT_ONCE).try_for_each(|some| {
+            thread::scope(|scope| {
+                let begun: Vec<_> = some.iter_mut().map(|one| scope.spawn(|| preview(one))).collect();
+                let mut ended = begun.into_iter().map(|one| one.join());
+                ended.try_for_each(|one| one.unwrap_or_else(|panic| resume_unwind(panic)))
+            })
+        })
     }
 
     fn preview_service(&self, plan: &ServicePlan, hooked: bool, there: u32) -> Result<Option<Refusal>, Stop> {
@@ -68,11 +80,8 @@ impl Compose {
         // Compose would go by the tag that has moved.
         let planned: Vec<_> =
             plan.services.iter().filter(|s| s.asked && !self.pinned.contains_key(&s.service)).collect();
-        let is_planned = |line: &Progress| {
-            planned
-                .iter()
-                .any(|s| names_container_of(line, &plan.project, &s.service, separator(self.compatible)))
-        };
+        let is_planned =
+            |line: &Progress| planned.iter().any(|s| names_container_of(line, &plan.project, &s.service));
         let mut left =
             preview.steps.iter().filter(|line| !matches!(line.effect(), Effect::Leaves | Effect::Starts));
         left.find(|line| is_planned(line)).map(|line| {
@@ -84,10 +93,13 @@ impl Compose {
     }
 }
 
-/// `Container PROJECT-SERVICE-N`, as Compose names its steps.
-fn names_container_of(line: &Progress, project: &str, service: &str, separator: char) -> bool {
-    let prefix = format!("Container {project}{separator}{service}{separator}");
-    line.id.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+/// `Container PROJECT-SERVICE-N`, as Compose names its steps; with `_` as its first version named containers.
+fn names_container_of(line: &Progress, project: &str, service: &str) -> bool {
+    let number = |separator: char| {
+        let prefix = format!("Container {project}{separator}{service}{separator}");
+        line.id.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    number('-') || number('_')
 }
 
 fn diverged_volume(preview: &Preview) -> Option<Refusal> {

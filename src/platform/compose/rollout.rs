@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Containers, judge::Gate};
+use super::{Containers, judge::Gate, ports::lost_to, rename::Renamed};
 use crate::{
     engine::{CallError, ContainerRef, Engine, Problem, Replica, ids, references},
     event::{Generation, Phase, Verdict},
     execute::{Findings, Journal, Mark, Performer},
     plan::{Operation, ServicePlan, Start, What},
     project::Service,
-    proxy::{Lease, Proxies, Scene, Way},
+    proxy::{HeldPorts, Lease, Proxies, Scene, Way},
     stage::{Halt, Reporter, Stage},
     wait::{Heed, Look},
 };
@@ -32,6 +32,8 @@ pub enum Effect {
     Revive { known: Vec<String>, made: Vec<Replica>, kept: Vec<Replica> },
     /// Old ones leave the traffic: their `pre_stop` hooks run, and proxies lease something for them.
     Drain { leaving: Vec<Replica>, hooked: Vec<Replica>, leases: Vec<Box<dyn Lease>> },
+    /// New ones get names of old ones.
+    Rename { renamed: Vec<Renamed> },
     /// Old ones stop. `cut_off`: the stop broke off, so that they may end although they still run.
     Stop { stopped: Vec<Replica>, cut_off: bool, leases: Vec<Box<dyn Lease>> },
     /// Compose stops old ones and starts new ones in their place. `cut_off`: it was given up meanwhile.
@@ -42,6 +44,10 @@ pub enum Effect {
     Run { made: Vec<Replica> },
     /// Connections go to these by themselves again.
     Release { next: Vec<Replica> },
+    /// Connections to ports of the host go by way of a helper, until the service has them.
+    HoldPorts { to: String },
+    /// Another service has them.
+    PassPorts { to: String, ports: Vec<String> },
 }
 
 impl Effect {
@@ -86,6 +92,8 @@ pub struct Rollout<'a> {
     pub(super) stopped: Vec<Replica>,
     /// Compose has removed the old ones.
     pub(super) replaced: bool,
+    /// Service → the ports of the host that it is to get.
+    pub(super) ports: BTreeMap<String, HeldPorts>,
 }
 
 /// What the gates have seen so far.
@@ -122,6 +130,7 @@ impl<'a> Rollout<'a> {
             turn: None,
             stopped: vec![],
             replaced: false,
+            ports: BTreeMap::new(),
         };
         rollout.with_proxies(|proxies, scene| proxies.prepare(&plan.before, scene));
         rollout
@@ -240,8 +249,11 @@ impl Performer for Rollout<'_> {
             What::Start { count, how, .. } => self.start(operation.batch, *count, *how, journal),
             What::Hold { containers } => self.hold(containers, journal),
             What::Release => self.release(operation.batch, journal),
+            What::HoldPorts { containers, to, .. } => self.hold_ports(containers, to, journal),
+            What::PassPorts { to, ports, .. } => self.pass_ports(to, ports, journal),
             What::Gate { also } => self.pass_gate(operation.batch, also, journal),
             What::Drain { containers, heirs } => self.drain(containers, heirs, journal),
+            What::Rename { names } => self.rename(operation.batch, names, journal),
             What::Stop { containers } => self.stop_old(containers, journal),
             What::Remove { containers } => self.remove(containers, journal),
             What::Await { containers } => self.await_end(containers),
@@ -269,6 +281,7 @@ impl Performer for Rollout<'_> {
                 self.give_back(leases, false);
                 self.restart_those_going_out(&hooked)
             }
+            Effect::Rename { renamed } => self.rename_back(renamed).map_err(text),
             Effect::Stop { stopped, cut_off, leases } => {
                 self.give_back(leases, true);
                 // What Compose has put in their place was seen to before.
@@ -291,6 +304,11 @@ impl Performer for Rollout<'_> {
                 self.hold_again(&next);
                 Ok(())
             }
+            Effect::HoldPorts { to } => {
+                self.let_ports_go(&to);
+                Ok(())
+            }
+            Effect::PassPorts { to, ports } => Err(lost_to(&to, &ports)),
         }
     }
 
@@ -314,8 +332,14 @@ impl Performer for Rollout<'_> {
 
     fn end(&mut self) {
         self.stand_down();
-        if self.is_held() && !self.stage.waiter.is_abandoned() {
+        if self.stage.waiter.is_abandoned() {
+            return;
+        }
+        if self.is_held() {
             self.release_to_who_runs();
+        }
+        while let Some(to) = self.ports.keys().next().cloned() {
+            self.let_ports_go(&to);
         }
     }
 
@@ -345,7 +369,10 @@ impl Performer for Rollout<'_> {
                 Effect::Drain { leaving, .. } => leaving,
                 Effect::Stop { stopped, .. } => stopped,
                 Effect::Run { made } => made,
-                Effect::Recreate { .. } | Effect::Hold | Effect::Release { .. } => continue,
+                Effect::Recreate { .. } | Effect::Rename { .. } | Effect::Hold | Effect::Release { .. } => {
+                    continue;
+                }
+                Effect::HoldPorts { .. } | Effect::PassPorts { .. } => continue,
             };
             left.extend(
                 references(replicas).into_iter().filter(|one| !left.contains(one)).collect::<Vec<_>>(),

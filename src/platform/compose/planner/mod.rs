@@ -2,8 +2,10 @@
 
 mod addresses;
 mod alone;
+mod links;
 mod operations;
 mod order;
+mod ports;
 mod service;
 mod situation;
 
@@ -35,8 +37,10 @@ pub fn plan(project: &Project, observed: &Observed, request: &Request) -> Plan {
         let name = services[at].service.clone();
         services[at] = plan_service(&name, Some(&host), project, observed, request, &scope);
     }
+    let moves = ports::find(project, &mut services);
     let mut services = order::after_proxies(project, observed, services);
     addresses::in_turn(project, observed, &mut services);
+    ports::pass_on(project, observed, &mut services, moves);
     Plan {
         project: project.name.clone(),
         services,
@@ -94,8 +98,8 @@ fn case<'a>(
     let service = room.map_or_else(|| service.clone(), |room| room.fit(service));
     hazards.extend(room.and_then(|room| room.hazard(&service)));
     let now = Situation::new(&service, mine, observed, request);
-    let way_back = observed.ways_back.contains(&service.name);
-    Case { project, service, hazards, now, request, helper: &observed.helper, way_back, follows, room }
+    let can_undo = observed.undos.contains(&service.name);
+    Case { project, service, hazards, now, request, helper: &observed.helper, can_undo, follows, room }
 }
 
 fn plan_service(
@@ -113,11 +117,15 @@ fn plan_service(
     let force = (request.force || follows.is_some()) && asked;
     let request = Request { force, ..request.clone() };
     let case = case(project, service, &mine, observed, &request, follows);
-    let plan = if asked { case.plan() } else { case.plan_dependency() };
+    let mut plan = if asked { case.plan() } else { case.plan_dependency() };
+    plan.operations = links::keep(plan.operations, name, &observed.containers);
     let is_held = plan.operations.iter().any(|operation| matches!(operation.what, What::Hold { .. }));
     let ways = match is_held {
-        true => proxy::ways_to_hold(service, &observed.containers),
-        false => proxy::ways(service, &observed.containers, &observed.helper, &observed.heard),
+        true => proxy::ways_to_hold(service, &observed.containers, &observed.heard),
+        false => {
+            let around = (observed.containers.as_slice(), observed.neighbors.as_slice());
+            proxy::ways(service, around, &observed.helper, &observed.heard)
+        }
     };
     let depends_on = service.depends_on.iter().map(|dependency| dependency.service.clone());
     let hosts = project.file.services.get(name).map(|raw| project.hosts_of(raw)).unwrap_or_default();
