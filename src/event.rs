@@ -3,10 +3,13 @@
 //! The rollout emits events in order; `report` turns them into lines, live bars or JSON. Field and variant
 //! names are the stable vocabulary of `--progress json`.
 
+mod planned;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::planned::{KEPT, PlannedService, Version, Versions};
 use crate::engine::ContainerRef;
 
 /// Which generation of a service a container belongs to in this run.
@@ -232,17 +235,6 @@ impl ProbeBucket {
     pub const LENGTH: Duration = Duration::from_millis(100);
 }
 
-/// One line of the plan.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PlannedService {
-    pub service: String,
-    pub verdict: Verdict,
-    pub reason: String,
-    pub replicas: u32,
-    /// The containers that serve before anything is touched.
-    pub serving: Vec<ContainerRef>,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -425,4 +417,7 @@ fn seconds<S: serde::Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> 
 /// Receives events as they happen; `at` is the time since the run began.
 pub trait Sink: Send + Sync {
     fn on(&self, at: Duration, event: &Event);
+
+    /// Wipes away what moves, as somebody else writes to the terminal.
+    fn pause(&self) {}
 }

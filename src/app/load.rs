@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::resume_unwind,
     sync::PoisonError,
+    thread,
 };
 
 use super::{Context, complaint, files, included};
@@ -59,13 +61,30 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::load`].
-    pub fn complete(&mut self, mut project: Project) -> Result<Project, Stop> {
-        let docker = self.docker();
-        let (version, hashes) = std::thread::scope(|scope| {
-            let hashes = scope.spawn(|| hashes(docker, &project));
-            (check_compose(docker), hashes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    pub fn complete(&mut self, project: Project) -> Result<Project, Stop> {
+        let known = Known::ask(self.docker());
+        self.complete_with(project, known)
+    }
+
+    /// What is asked beside the files was asked in the meantime: where nobody else rolls out the project, or nothing
+    /// comes of it if it has been changed in between.
+    ///
+    /// # Errors
+    /// As [`Context::load`].
+    pub fn load_at_once(&mut self, planning: &Planning) -> Result<Project, Stop> {
+        let docker = self.docker().clone();
+        let (draft, known) = thread::scope(|scope| {
+            let known = scope.spawn(|| Known::ask(&docker));
+            (self.draft(planning), known.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
-        self.platform.version = version?;
+        let draft = draft?;
+        self.begin_helpers(&draft, false);
+        self.complete_with(draft, known)
+    }
+
+    fn complete_with(&mut self, mut project: Project, known: Known) -> Result<Project, Stop> {
+        self.platform.version = known.version?;
+        let hashes = known.hashes.and_then(|hashes| with_named(hashes, self.docker(), &project));
         project.set_hashes(&hashes.map_err(|error| compose_says(error, &self.files))?).map_err(|name| {
             Stop::error(format!("\"docker compose config --hash\" does not name service {name}"))
         })?;
@@ -124,9 +143,29 @@ impl Context {
     }
 }
 
-/// Those of the whole file, and of the services that were named.
-fn hashes(docker: &Docker, project: &Project) -> Result<BTreeMap<String, String>, CallError> {
-    let mut hashes = docker.config_hashes(&[])?;
+/// What Compose knows beside the files.
+struct Known {
+    version: Result<Version, Stop>,
+    /// Of the services that an enabled profile has.
+    hashes: Result<BTreeMap<String, String>, CallError>,
+}
+
+impl Known {
+    fn ask(docker: &Docker) -> Known {
+        thread::scope(|scope| {
+            let hashes = scope.spawn(|| docker.config_hashes(&[]));
+            let version = check_compose(docker);
+            Known { version, hashes: hashes.join().unwrap_or_else(|panic| resume_unwind(panic)) }
+        })
+    }
+}
+
+/// Also those of the services that were named.
+fn with_named(
+    mut hashes: BTreeMap<String, String>,
+    docker: &Docker,
+    project: &Project,
+) -> Result<BTreeMap<String, String>, CallError> {
     let names: Vec<_> = project.services.keys().filter(|name| !hashes.contains_key(*name)).cloned().collect();
     if !names.is_empty() && project.by_name {
         hashes.extend(docker.config_hashes(&names)?);

@@ -99,12 +99,19 @@ pub struct Findings {
     pub deviates: bool,
 }
 
-/// The outcomes so far; threads of dependent services wait on them.
+/// What threads of other services wait for.
 #[derive(Default)]
-struct Board(Mutex<BTreeMap<String, Outcome>>);
+struct Board(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    outcomes: BTreeMap<String, Outcome>,
+    /// Service → those that need not wait for its outcome any more.
+    freed: BTreeMap<String, Vec<String>>,
+}
 
 impl Board {
-    fn outcomes(&self) -> MutexGuard<'_, BTreeMap<String, Outcome>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -113,17 +120,36 @@ impl Board {
         Turn { board: self, service, stage, outcome: Outcome::RollbackFailed }
     }
 
-    /// Waits until everything in `after` is done. False when this service must not begin: something before it,
+    /// Waits until everything that it is to wait for is done. False when this service must not begin: something before it,
     /// or anything else, failed, or the user interrupted.
-    fn may_begin(&self, after: &[String], stage: &Stage) -> bool {
+    fn may_begin(&self, plan: &ServicePlan, stage: &Stage) -> bool {
         let look = || {
-            let outcomes = self.outcomes();
+            let Known { outcomes, freed } = &*self.known();
+            let is_free = |name| freed.get(name).is_some_and(|all| all.contains(&plan.service));
             let well = outcomes.values().all(|outcome| outcome.is_good());
-            let over = !well || after.iter().all(|name| outcomes.contains_key(name));
+            let over = !well || plan.after.iter().all(|name| outcomes.contains_key(name) || is_free(name));
             let may = well && !stage.waiter.is_interrupted();
             Ok::<_, ()>(if over { Look::Done(may) } else { Look::Again(Duration::MAX) })
         };
         matches!(stage.waiter.until(None, Heed::Interrupt, look), Ok(Ended::Done(true)))
+    }
+
+    /// These need not wait for the service any more.
+    fn free(&self, service: &str, these: &[String], stage: &Stage) {
+        self.known().freed.entry(service.to_owned()).or_default().extend_from_slice(these);
+        stage.waiter.waker.wake();
+    }
+
+    /// Waits for it, as what happens to the one that asks depends on it. `None` when the user waits for nothing any more.
+    fn outcome(&self, service: &str, stage: &Stage) -> Option<Outcome> {
+        let look = || {
+            let outcome = self.known().outcomes.get(service).copied();
+            Ok::<_, ()>(outcome.map_or(Look::Again(Duration::MAX), Look::Done))
+        };
+        match stage.waiter.until(None, Heed::Urgent, look) {
+            Ok(Ended::Done(outcome)) => Some(outcome),
+            _ => None,
+        }
     }
 }
 
@@ -137,7 +163,7 @@ struct Turn<'b> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.board.outcomes().insert(self.service.to_owned(), self.outcome);
+        self.board.known().outcomes.insert(self.service.to_owned(), self.outcome);
         self.stage.waiter.waker.wake();
     }
 }
@@ -149,8 +175,8 @@ pub fn execute<P: Perform>(platform: &P, plan: &Plan, stage: &Stage) -> Vec<Serv
         let mut turn = board.turn(&service.service, stage);
         let result = if service.operations.is_empty() {
             ServiceResult::untouched(service, Outcome::Unchanged)
-        } else if board.may_begin(&service.after, stage) {
-            service::roll(stage, service, platform.performer(service, stage))
+        } else if board.may_begin(service, stage) {
+            service::roll(stage, &board, service, platform.performer(service, stage))
         } else {
             ServiceResult::untouched(service, Outcome::Skipped)
         };

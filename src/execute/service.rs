@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Findings, Journal, Mark, Performer, ServiceResult};
+use super::{Board, Findings, Journal, Mark, Performer, ServiceResult};
 use crate::{
     event::{Event, Failure, Outcome, ServiceEnd},
     plan::{Operation, ServicePlan, What},
@@ -11,9 +11,14 @@ use crate::{
     wait::{Ended, Heed},
 };
 
-pub(super) fn roll<P: Performer>(stage: &Stage, plan: &ServicePlan, performer: P) -> ServiceResult {
+pub(super) fn roll<P: Performer>(
+    stage: &Stage,
+    board: &Board,
+    plan: &ServicePlan,
+    performer: P,
+) -> ServiceResult {
     let began = stage.waiter.clock.now();
-    let mut run = Run { stage, plan, performer, journal: Journal::default() };
+    let mut run = Run { stage, board, plan, performer, journal: Journal::default() };
     run.emit_begin();
     let (outcome, failure) = run.run();
     let left = if stage.waiter.is_abandoned() { run.performer.left(&run.journal) } else { vec![] };
@@ -26,6 +31,7 @@ pub(super) fn roll<P: Performer>(stage: &Stage, plan: &ServicePlan, performer: P
 
 struct Run<'a, P: Performer> {
     stage: &'a Stage<'a>,
+    board: &'a Board,
     plan: &'a ServicePlan,
     performer: P,
     journal: Journal<P::Effect>,
@@ -79,7 +85,21 @@ impl<P: Performer> Run<'_, P> {
                 self.stage.emit(Event::Settling { service: self.plan.service.clone(), time });
                 self.pause(*seconds)
             }
+            What::PassPorts { to, frees, .. } => {
+                self.board.free(&self.plan.service, frees, self.stage);
+                self.unless_refused(to)?;
+                self.performer.perform(operation, &mut self.journal)
+            }
             _ => self.performer.perform(operation, &mut self.journal),
+        }
+    }
+
+    /// Whoever takes over serves.
+    fn unless_refused(&self, to: &str) -> Result<(), Halt> {
+        match self.board.outcome(to, self.stage) {
+            Some(outcome) if outcome.is_good() => Ok(()),
+            _ if self.stage.waiter.is_interrupted() => Err(Halt::Interrupted),
+            _ => Err(Halt::failed(format!("{to} does not serve, which was to take over its ports"), None)),
         }
     }
 
@@ -102,8 +122,9 @@ impl<P: Performer> Run<'_, P> {
 
     fn fail(&mut self, failure: &Failure) -> Outcome {
         let action = self.plan.settings().failure.action;
-        // The old container does not run any more: there is nothing to leave as it is.
-        let paused = action == FailureAction::Pause && !self.plan.verdict.is_alone();
+        // The old container does not run any more, or has given its ports away: there is nothing to leave as it is.
+        let is_whole = !self.plan.verdict.is_alone() && !self.plan.passes_ports();
+        let paused = action == FailureAction::Pause && is_whole;
         self.stage.emit(Event::Failed {
             service: self.plan.service.clone(),
             failure: failure.clone(),

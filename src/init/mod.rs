@@ -203,7 +203,7 @@ impl<'a> Case<'a> {
                     .to_owned(),
             ));
         }
-        if let Some(other) = self.raw.container_name.as_deref().and_then(|name| self.who_needs(name)) {
+        if let Some(other) = self.raw.container_name.as_deref().and_then(|name| self.who_links(name)) {
             return Err(Some(format!("{other} refers to its container by the name that it has")));
         }
         let mut change = Change { check: self.check(), ..Change::of(&self.service.name) };
@@ -236,19 +236,13 @@ impl<'a> Case<'a> {
         (name != self.service.name && !networks.is_empty()).then(|| Alias { name: name.to_owned(), networks })
     }
 
-    /// A service that shares something of the container with this name.
-    fn who_needs(&self, name: &str) -> Option<&'a str> {
-        let by_name = format!("container:{name}");
-        let is_it = |text: &str| {
-            text == by_name || text.strip_prefix(&by_name).is_some_and(|rest| rest.starts_with(':'))
-        };
-        let needs = |other: &config::Service| {
-            let modes = [&other.network_mode, &other.ipc, &other.pid].into_iter().flatten();
-            let linked = other.external_links.iter().any(|link| link.split(':').next() == Some(name));
-            linked || modes.chain(&other.volumes_from).any(|text| is_it(text))
+    /// A service that is linked to the container with this name. What lives in it is an obstacle of its own.
+    fn who_links(&self, name: &str) -> Option<&'a str> {
+        let links = |other: &config::Service| {
+            other.external_links.iter().any(|link| link.split(':').next() == Some(name))
         };
         let services = &self.wish.project.file.services;
-        services.iter().find(|(_, other)| needs(other)).map(|(name, _)| name.as_str())
+        services.iter().find(|(_, other)| links(other)).map(|(name, _)| name.as_str())
     }
 }
 

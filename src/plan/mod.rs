@@ -10,10 +10,10 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-pub use self::text::Verbose;
+pub use self::text::Text;
 use crate::{
     engine::Replica,
-    event::{PlannedService, Verdict},
+    event::{PlannedService, Verdict, Version, Versions},
     helper::Presence,
     project::{Service, Settings},
     proxy::{Heard, Way},
@@ -52,6 +52,9 @@ pub struct Plan {
     /// Service → how long its connections waited in its last rollouts, the last one first.
     #[serde(skip)]
     pub waits: BTreeMap<String, Vec<Duration>>,
+    /// Service → the ID of the image that it is to run, where that is there already.
+    #[serde(skip)]
+    pub images: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -184,6 +187,20 @@ pub enum What {
     },
     /// Those who wait are served by the batch's new containers.
     Release,
+    /// Connections to these ports of the host go on to these by way of a helper, where they can wait from the stop on until
+    /// the service `to` gets them.
+    HoldPorts {
+        containers: Vec<Replica>,
+        to: String,
+        ports: Vec<String>,
+    },
+    /// Waits until the service `to` has taken over these ports of the host, as the old containers have ended. It, and what
+    /// it waits for, begin now.
+    PassPorts {
+        to: String,
+        ports: Vec<String>,
+        frees: Vec<String>,
+    },
     /// Watches the batch's new containers, and the `also` that were already there.
     Gate {
         also: Vec<Replica>,
@@ -221,7 +238,7 @@ pub enum What {
     Recreate {
         old: Vec<Replica>,
         /// What runs now can be deployed again.
-        way_back: bool,
+        can_undo: bool,
     },
 }
 
@@ -249,9 +266,24 @@ impl Plan {
             verdict: plan.verdict,
             reason: plan.reason.clone(),
             replicas: plan.replicas,
+            versions: self.versions(plan),
             serving: plan.before.iter().filter(|c| c.serves()).map(|c| c.reference()).collect(),
         };
         self.services.iter().map(one).collect()
+    }
+
+    /// What runs of a service, and what is to.
+    pub fn versions(&self, plan: &ServicePlan) -> Versions {
+        let wanted = self.images.get(&plan.service);
+        let to =
+            Version { image: plan.wanted.image.reference.clone(), id: wanted.cloned().unwrap_or_default() };
+        // One image may have two IDs, see `Container::engine_image_id`.
+        let id = |c: &Replica| wanted.filter(|id| c.is_of_image(id)).unwrap_or(&c.engine_image_id).clone();
+        let image = |c: &Replica| if c.image.is_empty() { to.image.clone() } else { c.image.clone() };
+        let running = plan.before.iter().filter(|c| c.runs());
+        let mut from: Vec<_> = running.map(|c| Version { image: image(c), id: id(c) }).collect();
+        from.dedup();
+        Versions { from, to }
     }
 }
 
@@ -279,6 +311,11 @@ impl ServicePlan {
             _ => 0,
         };
         self.operations.iter().map(stopped).sum()
+    }
+
+    /// Whether what its old containers had on the host goes to another service.
+    pub fn passes_ports(&self) -> bool {
+        self.operations.iter().any(|op| matches!(op.what, What::PassPorts { .. }))
     }
 
     /// The containers that leave the traffic.

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use self::{delay::Delay, unhealthy::UntilUnhealthy};
 pub use self::{
+    hand_over::HeldPorts,
     haproxy::{Haproxy, Heard, Silent, api, listen},
     unhealthy::turns_within,
 };
@@ -61,7 +62,7 @@ pub fn ways(
             Haproxy::find(&service.name, proxy, socket, &all)
         };
         let found = Haproxy::find(&service.name, proxy, socket, containers).or_else(beside)?;
-        found.that_can_drain(&service.name, containers, heard).map(Way::Haproxy)
+        found.that_answer(&service.name, containers, heard).map(Way::Haproxy)
     };
     let drain = &service.settings.drain;
     let wants_helper = *helper == Presence::Ready && service.settings.hand_over.helper == UseHelper::Auto;
@@ -81,9 +82,10 @@ pub fn ways(
 
 /// Those of a service whose connections wait, whatever is written: who stands in is found as the container was, and
 /// passes on to it until they do.
-pub fn ways_to_hold(service: &Service, containers: &[Container]) -> Vec<Way> {
-    let proxy = Haproxy::find(&service.name, None, None, containers).map(Way::KeepUp);
-    proxy.into_iter().chain([Way::Hold]).collect()
+pub fn ways_to_hold(service: &Service, containers: &[Container], heard: &[Heard]) -> Vec<Way> {
+    let found = Haproxy::find(&service.name, None, None, containers);
+    let told = found.and_then(|found| found.that_answer(&service.name, containers, heard));
+    told.map(Way::KeepUp).into_iter().chain([Way::Hold]).collect()
 }
 
 impl Way {

@@ -47,7 +47,7 @@ pub fn some_of(output: &Output, wanted: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// The calls in order, in a form that does not depend on luck: `docker events`, which runs beside them, is left out;
 /// the same look again and again, as events and time wake the program, is told once until containers change; the
-/// reads of Compose's configuration and version, which run side by side, are sorted; so are those of the lock and of the history. A failed call has its exit code, one that
+/// reads of Compose's configuration and version, and its dry runs, which run side by side, are sorted; so are those of the lock and of the history. A failed call has its exit code, one that
 /// was killed says so.
 pub fn tell(entries: &[Entry]) -> Vec<String> {
     let mut ends: BTreeMap<u32, i32> = BTreeMap::new();
@@ -76,11 +76,14 @@ pub fn tell(entries: &[Entry]) -> Vec<String> {
         shown.push(line);
     }
     let is_config = |line: &String| line.contains(" config") || line.contains("compose version");
-    shown.chunk_by_mut(|a, b| is_config(a) && is_config(b)).for_each(|run| {
-        if is_config(&run[0]) {
-            run.sort();
-        }
-    });
+    let is_preview = |line: &String| line.contains(" --dry-run");
+    for side_by_side in [&is_config as &dyn Fn(&String) -> bool, &is_preview] {
+        shown.chunk_by_mut(|a, b| side_by_side(a) && side_by_side(b)).for_each(|run| {
+            if side_by_side(&run[0]) {
+                run.sort();
+            }
+        });
+    }
     for i in 1..shown.len() {
         if shown[i - 1].contains("docker volume ls") && shown[i].contains("docker volume inspect") {
             shown.swap(i - 1, i);

@@ -300,7 +300,7 @@ fn exits_on_the_first_start() {
     assert_snapshot!(scenario.run(&["up"]), @r#"
     exit code: 3
     --- stderr
-    [TIME]  web  create: not running
+    [TIME]  web  create: not running (web)
     [TIME]  web  create 2 replicas
     [TIME]  web  shop-web-1 started
     [TIME]  web  shop-web-2 started
@@ -1479,7 +1479,7 @@ fn a_rollback_asks_no_more_of_the_old_than_they_gave() {
 
 /// Docker calls the old one unhealthy, and it serves all the same: it gets the time to boot before the new one goes.
 #[test]
-fn the_way_back_waits_for_what_served_although_unhealthy() {
+fn the_rollback_waits_for_what_served_although_unhealthy() {
     let sick = old("web-1").is("unhealthy").restarts("starting, starting, starting, unhealthy");
     let scenario = Scenario::new(&web("")).with([sick]);
     let output = scenario.when("docker stop web-1", becomes("web-2", "unhealthy")).run(&["up"]);
@@ -2004,7 +2004,7 @@ fn a_revived_one_fails() {
     assert_snapshot!(scenario.run(&["up"]), @r#"
     exit code: 3
     --- stderr
-    [TIME]  web  create: not running
+    [TIME]  web  create: not running (web)
     [TIME]  web  create 2 replicas
     [TIME]  web  shop-web-1 started
     [TIME]  web  shop-web-2 started

@@ -11,6 +11,7 @@ mod scenario;
 #[path = "../fake-docker/world.rs"]
 mod world;
 
+mod colors;
 mod deploy_sh;
 mod doctor;
 mod draining;

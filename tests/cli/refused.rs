@@ -436,7 +436,7 @@ fn the_plan() {
       fixed    recreate   configuration changed
                refused: container_name: the container name "fixed" can be taken only once, and connections cannot wait (no helper is wanted); remove container_name
                note: its requests fail from the stop of the old container to the start of the new
-      front    create     not running
+      front    create     not running (d)
                  1. start 1 new container (scale 1; rollback: remove)
                  2. wait until healthy, or running 10s without a healthcheck
       more     scale      1 of 2 replicas run
@@ -816,8 +816,8 @@ fn the_plan_with_downtime_and_hooks() {
     docker compose --profile * config --services
     docker volume ls
     docker compose --file - --profile * config --hash * <stdin e4bf01a8>
-    docker compose --dry-run up -d --no-deps --no-recreate --scale fixed=1 fixed
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
+    docker compose --dry-run up -d --no-deps --no-recreate --scale fixed=1 fixed
     --- containers
     fixed-1 old running
     gone-1 old healthy

@@ -5,13 +5,17 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use zdd::{
     engine::{Container, Replica, container::Endpoint},
+    helper::Presence,
     plan::Request,
     platform::compose::Observed,
     project::{Drain, Overrides, Until},
-    proxy::{Haproxy, Way},
+    proxy::{Haproxy, Way, listen},
 };
 
-use crate::make::{self, Turned, current, observed, outdated, plan, planned, project, seconds};
+use crate::{
+    make::{self, Turned, current, observed, outdated, plan, planned, project, seconds},
+    world::World,
+};
 
 fn read(drain: &str) -> Result<Drain, String> {
     let yaml = format!("name: app\nservices: {{web: {{image: app, x-zdd: {{drain: {drain}}}}}}}");
@@ -192,6 +196,23 @@ fn haproxy_elsewhere_or_stopped_is_not_asked() {
     let elsewhere = current("lb", 1).on("app_back").of("haproxy:3", "haproxy");
     assert_eq!(ways(WEB, &[web.clone(), elsewhere]), []);
     assert_eq!(ways(WEB, &[web, proxy().exited(0)]), []);
+}
+
+/// Where connections wait a HAProxy is told to, unless it was asked and has not answered.
+#[test]
+fn a_haproxy_that_is_silent_is_told_nothing() {
+    let file = "services: {web: {image: app, ports: [{target: 80, published: '80'}]}, lb: {image: lb}}";
+    let containers = [outdated("web", 1).on("app_default"), proxy()];
+    let project = make::project(file);
+    let found = Haproxy::find("web", None, None, &containers).expect("it is there");
+    let mut observed = Observed { helper: Presence::Ready, ..make::observed(&project, &containers) };
+    let ways = |observed: &Observed| {
+        let plan = make::plan(&project, observed, &Request::default());
+        plan.services.into_iter().find(|service| service.service == "web").expect("web").ways
+    };
+    assert_eq!(ways(&observed), [Way::KeepUp(found.clone()), Way::Hold]);
+    observed.heard = listen([&found].into_iter(), &World::new(&project, vec![]));
+    assert_eq!(ways(&observed), [Way::Hold]);
 }
 
 /// Each service that is changed, in the order of the plan, and what it waits for.

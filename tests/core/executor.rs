@@ -1,52 +1,78 @@
 //! The executor apart from any platform: who begins when, and what a fault in one service means for the others.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
+use insta::assert_snapshot;
 use zdd::{
-    engine::ContainerRef,
+    engine::{Container, ContainerRef, Protocol, Published},
     event::{Event, Outcome, Sink},
     execute::{Findings, Journal, Mark, Perform, Performer, execute},
-    plan::{Operation, ServicePlan},
+    helper::Presence,
+    plan::{Operation, Plan, Request, ServicePlan},
+    platform::compose::Observed,
     stage::{Halt, Stage},
     wait::Waiter,
 };
 
-use crate::make::planned;
+use crate::make::{self, current, outdated, planned};
 
-/// A platform on which one service's thread panics.
-struct Broken(&'static str);
+/// A platform on which something goes wrong with one service.
+#[derive(Default)]
+struct Broken {
+    panics: &'static str,
+    fails: &'static str,
+    /// What was done and undone.
+    log: Mutex<Vec<String>>,
+}
 
-struct Worker {
-    panics: bool,
+struct Worker<'p> {
+    platform: &'p Broken,
+    service: &'p str,
+}
+
+impl Worker<'_> {
+    fn note(&self, what: &str) {
+        self.platform.log.lock().unwrap().push(format!("{} {what}", self.service));
+    }
 }
 
 impl Perform for Broken {
-    type Performer<'p> = Worker;
+    type Performer<'p> = Worker<'p>;
 
-    fn performer<'p>(&'p self, plan: &'p ServicePlan, _stage: &'p Stage<'p>) -> Worker {
-        Worker { panics: plan.service == self.0 }
+    fn performer<'p>(&'p self, plan: &'p ServicePlan, _stage: &'p Stage<'p>) -> Worker<'p> {
+        Worker { platform: self, service: &plan.service }
     }
 }
 
-impl Performer for Worker {
-    type Effect = ();
+impl Performer for Worker<'_> {
+    type Effect = String;
 
-    fn perform(&mut self, _operation: &Operation, _journal: &mut Journal<()>) -> Result<(), Halt> {
-        assert!(!self.panics, "a fault of ours");
+    fn perform(&mut self, operation: &Operation, journal: &mut Journal<String>) -> Result<(), Halt> {
+        assert!(self.service != self.platform.panics, "a fault of ours");
+        let what = serde_json::to_value(operation).unwrap()["operation"].as_str().unwrap().to_owned();
+        self.note(&what);
+        journal.enter(what);
+        match self.service == self.platform.fails {
+            true => Err(Halt::failed("it does not start".to_owned(), None)),
+            false => Ok(()),
+        }
+    }
+
+    fn take_back(&mut self, effect: String, _to: Mark) -> Result<(), String> {
+        self.note(&format!("undo {effect}"));
         Ok(())
     }
 
-    fn take_back(&mut self, _effect: (), _to: Mark) -> Result<(), String> {
+    fn settle(&mut self, _effects: Vec<String>) -> Result<(), String> {
         Ok(())
     }
 
-    fn settle(&mut self, _effects: Vec<()>) -> Result<(), String> {
-        Ok(())
-    }
+    fn pause(&mut self, _journal: &mut Journal<String>) {}
 
-    fn pause(&mut self, _journal: &mut Journal<()>) {}
-
-    fn check(&mut self, _journal: &Journal<()>) -> Result<(), Halt> {
+    fn check(&mut self, _journal: &Journal<String>) -> Result<(), Halt> {
         Ok(())
     }
 
@@ -56,7 +82,7 @@ impl Performer for Worker {
         Some(vec![])
     }
 
-    fn left(&self, _journal: &Journal<()>) -> Vec<ContainerRef> {
+    fn left(&self, _journal: &Journal<String>) -> Vec<ContainerRef> {
         vec![]
     }
 
@@ -73,11 +99,15 @@ impl Sink for Silence {
 
 const CHAIN: &str = "services: {db: {image: db}, api: {image: api, depends_on: {db: {}}}}";
 
-fn run(broken: &'static str) -> Vec<(String, Outcome)> {
+fn perform(platform: &Broken, plan: &Plan) -> Vec<(String, Outcome)> {
     let waiter = Waiter::new(Default::default(), Default::default());
     let stage = Stage { waiter, sink: &Silence, began: Instant::now(), watch_alone: Duration::ZERO };
-    let results = execute(&Broken(broken), &planned(CHAIN, &[]), &stage);
+    let results = execute(platform, plan, &stage);
     results.into_iter().map(|result| (result.service, result.outcome)).collect()
+}
+
+fn run(panics: &'static str) -> Vec<(String, Outcome)> {
+    perform(&Broken { panics, ..Broken::default() }, &planned(CHAIN, &[]))
 }
 
 #[test]
@@ -90,4 +120,99 @@ fn everybody_has_a_turn() {
 #[should_panic = "a fault of ours"]
 fn nobody_waits_for_a_thread_that_has_panicked() {
     run("db");
+}
+
+/// Two services give their ports to a proxy that stands before them; one depends on the other, and one more on that.
+const FRONT: &str = "services:
+  api: {image: api}
+  jobs: {image: jobs, depends_on: {api: {}}}
+  web: {image: web, depends_on: {api: {}}}
+  front:
+    image: front
+    ports: [{target: 80, published: '80'}, {target: 81, published: '8080', host_ip: 127.0.0.1}]
+    depends_on: {api: {}, web: {}}
+";
+
+fn with_port(container: Container, port: u16) -> Container {
+    let on = (port == 8080).then(|| "127.0.0.1".parse().unwrap());
+    let published = vec![Published { on, port, target: 8000, protocol: Protocol::Tcp }];
+    Container { published, ..container }
+}
+
+fn front(helper: Presence, containers: &[Container]) -> Plan {
+    let project = make::project(FRONT);
+    let observed = Observed { helper, ..make::observed(&project, containers) };
+    make::plan(&project, &observed, &Request::default())
+}
+
+fn all() -> [Container; 3] {
+    [with_port(outdated("api", 1), 8080), outdated("jobs", 1), with_port(outdated("web", 1), 80)]
+}
+
+#[test]
+fn ports_go_to_another_service() {
+    assert_snapshot!(front(Presence::Ready, &all()));
+}
+
+#[test]
+fn without_a_helper_they_are_refused_until_then() {
+    let plan = front(Presence::Off, &all()).to_string();
+    assert_eq!(plan.matches("let front take over").count(), 2, "{plan}");
+    assert_eq!(plan.matches("where connections are refused until then").count(), 2, "{plan}");
+    assert!(!plan.contains("wait from the stop"), "{plan}");
+}
+
+/// A service that keeps its port, has another one's number, or goes to one that does not start gives nothing away.
+#[test]
+fn what_stays_is_not_passed_on() {
+    let plans = [
+        front(Presence::Ready, &[with_port(outdated("web", 1), 443)]),
+        front(Presence::Ready, &[with_port(outdated("web", 1), 80), current("front", 1)]),
+        front(Presence::Ready, &[with_port(current("web", 1), 80)]),
+    ];
+    for plan in plans {
+        assert!(!plan.to_string().contains("take over"), "{plan}");
+    }
+}
+
+/// It would have to be done before the service that has its port.
+#[test]
+fn two_that_wait_for_each_other_pass_nothing_on() {
+    let file = "services: {web: {image: web, depends_on: {front: {}}}, front: {image: front, ports: [{target: 80, published: '80'}]}}";
+    let plan = planned(file, &[with_port(outdated("web", 1), 80)]);
+    assert!(!plan.to_string().contains("take over"), "{plan}");
+}
+
+#[test]
+fn whoever_takes_ports_over_begins_when_they_are_free() {
+    let platform = Broken::default();
+    let outcomes = perform(&platform, &front(Presence::Ready, &all()));
+    assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Done), "{outcomes:?}");
+    let log = platform.log.into_inner().unwrap();
+    let at =
+        |what: &str| log.iter().position(|line| line == what).unwrap_or_else(|| panic!("{what}: {log:?}"));
+    assert!(at("api stop") < at("web start") && at("web stop") < at("front start"), "{log:?}");
+    assert!(at("front gate") < at("api pass_ports").min(at("web pass_ports")), "{log:?}");
+    assert!(at("api remove") < at("jobs start"), "{log:?}");
+}
+
+/// Those that had the ports get them back, and nobody else has begun.
+#[test]
+fn when_it_fails_they_have_their_ports_back() {
+    let platform = Broken { fails: "front", ..Broken::default() };
+    let outcomes = perform(&platform, &front(Presence::Ready, &all()));
+    let outcome =
+        |name: &str| outcomes.iter().find(|(service, _)| service == name).map(|(_, outcome)| *outcome);
+    for name in ["api", "web", "front"] {
+        assert_eq!(outcome(name), Some(Outcome::RolledBack), "{name}");
+    }
+    assert_eq!(outcome("jobs"), Some(Outcome::Skipped));
+    let log = platform.log.into_inner().unwrap();
+    for name in ["api", "web"] {
+        let own: Vec<_> = log.iter().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).collect();
+        let undone = ["undo stop", "undo drain", "undo hold_ports", "undo gate", "undo start"];
+        assert!(own.ends_with(&undone) && !own.contains(&"pass_ports"), "{own:?}");
+        let at = |what: &str| log.iter().position(|line| line == what);
+        assert!(at("front undo start") < at(&format!("{name} undo stop")), "{log:?}");
+    }
 }

@@ -114,7 +114,7 @@ fn every_word_stands_in_the_schemas() {
 fn every_operation_stands_in_the_schema_of_the_plan() {
     let plan = schema("plan");
     let operations = variants!(What: Clear, PreStart, Delay, Start, Gate, Settle, Drain, Rename, Stop, Remove, Revive, Await,
-        Recreate, Create, Hold, Release);
+        Recreate, Create, Hold, Release, HoldPorts, PassPorts);
     let written = constants(&plan["$defs"]["operation"]["oneOf"], "operation");
     same(operations, written.clone());
     let service = &plan["$defs"]["service"]["properties"];

@@ -22,6 +22,15 @@ const VOLUME: &str = "    volumes: [\"data:/data\"]\nvolumes: {data: {}}";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 const LEAVES_WITHIN: Duration = Duration::from_secs(30);
 
+/// That it does not answer its healthcheck for so long does not make it an unhealthy one.
+fn boots_within(time: &str) -> impl Fn(String, u16) -> String {
+    let edited = format!("interval: 1s, start_period: {time}}}");
+    move |file, _| {
+        assert!(file.contains("interval: 1s}"), "{file}");
+        file.replace("interval: 1s}", &edited)
+    }
+}
+
 /// A run that has stopped the old container, and hangs in the start of the new one.
 struct Hanging {
     alone: Alone,
@@ -139,7 +148,7 @@ fn killed_in_the_stop() {
 #[test]
 #[ignore = "takes long; scripts/test long"]
 fn the_time_to_wait_is_up() {
-    let alone = Alone::serving("held-too-long", VOLUME);
+    let alone = Alone::edited("held-too-long", VOLUME, boots_within("30s"));
     let clients = clients(alone.port);
     let mut command = alone.command("2", "ok");
     let slow =
@@ -208,14 +217,24 @@ fn goes_on(alone: &Alone) {
     assert_eq!(alone.stack.all_containers().len(), 1, "{again}");
 }
 
+/// A machine that is a container itself may not have all that it would have to give away.
+fn may_be_privileged() -> bool {
+    let run = ["run", "--rm", "--privileged", "zdd-app:test", "--version"];
+    let output = std::process::Command::new("docker").args(run).output().unwrap();
+    // The engine's own failure.
+    output.status.code() != Some(125)
+}
+
 /// All capabilities, and more than one port: the second has nobody who listens.
 #[test]
 #[ignore = "takes long; scripts/test long"]
 fn a_privileged_one_with_a_range_of_ports() {
+    let rights = if may_be_privileged() { "privileged: true" } else { "cap_add: [NET_RAW]" };
+    println!("{rights}");
     let range = |file: String, port: u16| {
         let (one, two) = (format!("{port}:80"), format!("{port}-{}:80-81", port + 1));
         assert!(file.contains(&one), "{file}");
-        file.replace(&one, &two).replace("    environment:", "    privileged: true\n    environment:")
+        file.replace(&one, &two).replace("    environment:", &format!("    {rights}\n    environment:"))
     };
     // The next port is nobody's.
     crate::stack::free_port();
@@ -228,9 +247,7 @@ fn a_privileged_one_with_a_range_of_ports() {
 #[test]
 #[ignore = "takes long; scripts/test long"]
 fn a_minute_to_boot() {
-    let alone = Alone::edited("held-minute", VOLUME, |file, _| {
-        file.replace("interval: 1s}", "interval: 1s, start_period: 120s}")
-    });
+    let alone = Alone::edited("held-minute", VOLUME, boots_within("120s"));
     let url = format!("http://127.0.0.1:{}/", alone.port);
     let timeout = Duration::from_secs(100);
     let loads: Vec<_> = [true, false]

@@ -15,7 +15,7 @@ mod held;
 mod held_bad;
 mod init;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use stack::{Finished, Stack, TIMEOUT, docker, finish, free_port, ids, wait_until};
 use zdd_load::{Load, Method, Running};
@@ -93,10 +93,15 @@ impl Example {
 
 /// GET and POST, each over kept connections and over new ones.
 fn clients(port: u16) -> Vec<Running> {
+    clients_for(port, Duration::from_secs(10))
+}
+
+/// Of some who wait for so long.
+fn clients_for(port: u16, timeout: Duration) -> Vec<Running> {
     let loads = [(Method::Get, true), (Method::Get, false), (POST, true), (POST, false)].map(|kind| {
         let (method, keep_alive) = kind;
         let url = format!("http://127.0.0.1:{port}/");
-        Load { rate: Some(50.0), method, keep_alive, ..Load::new(url) }.start()
+        Load { rate: Some(50.0), method, keep_alive, timeout, ..Load::new(url) }.start()
     });
     for load in &loads {
         wait_until("good answers", || load.succeeded() >= 20);
@@ -143,6 +148,7 @@ fn behind_haproxy() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn behind_traefik() {
     nobody_notices("traefik");
 }
@@ -180,6 +186,7 @@ fn a_container_that_is_killed_loses_requests() {
 /// Traefik drops a router that two containers define in different ways, and the plan says so; under a new name the
 /// same change costs nothing.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_router_that_changes_wants_a_new_name() {
     let example = Example::serving("traefik");
     let labelled = |router: &str| {

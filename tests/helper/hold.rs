@@ -113,6 +113,24 @@ fn a_target_that_does_not_listen_yet_is_tried_again() {
     assert_eq!(waiting.join().unwrap(), "new");
 }
 
+/// A port goes to another service, which listens elsewhere.
+#[test]
+fn those_who_wait_are_joined_where_the_port_leads_by_then() {
+    let Some(mut at) = Held::new() else { return };
+    at.hold();
+    at.target("old", V::Four);
+    assert_eq!(at.helper.ok("wait 60000"), "");
+    let waiting = VERSIONS.map(|v| at.asks(v));
+    at.comes_to_wait(2);
+    let _server = Server::start_at(&at.new.namespace, "new", 9090);
+    assert_eq!(at.helper.ok(format!("hold {PUBLISHED}=9090")), "");
+    at.target("new", V::Four);
+    for thread in waiting {
+        assert_eq!(thread.join().unwrap(), "new");
+    }
+    assert_eq!(at.helper.ok("leave 15 2000"), "waiting=0 joined=0");
+}
+
 #[test]
 fn after_leaving_new_connections_go_where_they_did_before() {
     let Some(mut at) = Held::new() else { return };
@@ -151,6 +169,43 @@ fn whoever_is_at_work_is_waited_for_but_not_for_ever() {
     server.write_all(b"new\n").unwrap();
     assert_eq!(busy.line(), "new");
     assert_eq!(at.helper.ok("leave 1 5000"), "waiting=0 joined=0");
+}
+
+/// That its client has spoken last does not mean that anything is owed to it.
+#[test]
+fn one_that_was_answered_before_all_was_asked_is_not_waited_for() {
+    let Some(mut at) = Held::new() else { return };
+    let listener = at.new.namespace.run(|| TcpListener::bind(("::", 8080)).unwrap());
+    at.hold();
+    at.target("new", V::Four);
+    let client = at.client.namespace.run(|| open(V::Four.address(1)));
+    client.stream().write_all(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n").unwrap();
+    let mut server = listener.accept().unwrap().0;
+    let mut room = [0; 1000];
+    assert!(server.read(&mut room).unwrap() > 0);
+    server.write_all(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert!(client.stream().read(&mut room).unwrap() > 0);
+    client.stream().write_all(b"late").unwrap();
+    server.read_exact(&mut room[..4]).unwrap();
+    assert_eq!(at.helper.ok("leave 15 3000"), "waiting=0 joined=0");
+}
+
+/// Nor does it mean that all is said, that its server has.
+#[test]
+fn an_answer_that_pauses_is_not_cut_off() {
+    let Some(mut at) = Held::new() else { return };
+    let listener = at.new.namespace.run(|| TcpListener::bind(("::", 8080)).unwrap());
+    at.hold();
+    at.target("new", V::Four);
+    let mut client = at.client.namespace.run(|| open(V::Four.address(1)));
+    client.stream().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut server = listener.accept().unwrap().0;
+    assert!(server.read(&mut [0; 1000]).unwrap() > 0);
+    server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nne").unwrap();
+    assert_eq!(at.helper.ok("leave 15 1000"), "waiting=0 joined=1");
+    server.write_all(b"w\n").unwrap();
+    let mut lines = std::iter::from_fn(|| Some(client.line()));
+    assert!(lines.by_ref().take(4).any(|line| line == "new"));
 }
 
 /// A client that is asked not to use its connection again ends it itself.

@@ -6,6 +6,7 @@ mod hooks;
 pub mod judge;
 mod observe;
 mod planner;
+mod ports;
 mod preflight;
 mod recover;
 mod rename;
@@ -51,7 +52,7 @@ pub struct Compose {
     /// `None` where nobody wants any.
     pub helpers: Option<Starting>,
     /// Service → where Compose sees the definition of what runs now.
-    pub ways_back: BTreeMap<String, Docker>,
+    pub undos: BTreeMap<String, Docker>,
 }
 
 impl Platform for Compose {
@@ -73,8 +74,7 @@ impl Platform for Compose {
     fn performers<'a>(&'a self, project: &'a Project, observed: &'a Observed) -> Containers<'a> {
         let help = self.helpers.as_ref().and_then(|helpers| helpers.get().ok());
         let help = help.map(|helpers| helpers as &dyn Help);
-        let back =
-            self.ways_back.iter().map(|(name, docker)| (name.clone(), docker as &dyn Engine)).collect();
+        let back = self.undos.iter().map(|(name, docker)| (name.clone(), docker as &dyn Engine)).collect();
         Containers {
             help,
             back,

@@ -30,7 +30,7 @@ pub struct Observed {
     pub outdated: BTreeMap<String, BTreeSet<String>>,
     pub helper: Presence,
     /// Services of which what runs can be deployed again, should Compose have to replace it.
-    pub ways_back: BTreeSet<String>,
+    pub undos: BTreeSet<String>,
     /// The networks on which addresses may be short.
     pub networks: Vec<Network>,
     /// Of other projects, on the same networks; where there may be a HAProxy among them that is to be asked.
@@ -67,11 +67,11 @@ impl Compose {
         }
     }
 
-    /// What the proxies answer by way of which the plan would have containers leave.
+    /// What the proxies answer that the plan would ask.
     pub fn ask_proxies(&self, plan: &Plan) -> Vec<Heard> {
         let leaving = plan.services.iter().filter(|plan| plan.leaving().next().is_some());
         let found = leaving.flat_map(|plan| &plan.ways).filter_map(|way| match way {
-            Way::Haproxy(found) => Some(found),
+            Way::Haproxy(found) | Way::KeepUp(found) => Some(found),
             _ => None,
         });
         proxy::listen(found, &self.docker)

@@ -1,6 +1,8 @@
 //! Asks Compose what the first `up` of each service would do. `--no-recreate` does not protect a container whose
 //! network or volume definition changed (Compose 2.31 to 5.6.1: it is stopped), so this is found out first.
 
+use std::{panic::resume_unwind, thread};
+
 use super::{Compose, Observed, observe::whole};
 use crate::{
     engine::{Effect, Preview, Progress, UpOptions},
@@ -9,6 +11,9 @@ use crate::{
     project::Project,
 };
 
+/// Each is a process with the whole project in its memory.
+const AT_ONCE: usize = 4;
+
 impl Compose {
     pub(super) fn preview(
         &self,
@@ -16,14 +21,21 @@ impl Compose {
         observed: &Observed,
         plan: &mut Plan,
     ) -> Result<(), Stop> {
-        for service in &mut plan.services {
+        let preview = |service: &mut ServicePlan| {
             let hooked = project.services[&service.service].hooks_at_the_start();
             let there = observed.containers.iter().filter(|c| c.service == service.service).count();
             if let Some(refusal) = self.preview_service(service, hooked, there as u32)? {
                 service.block(refusal);
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        plan.services.chunks_mut(AT_ONCE).try_for_each(|some| {
+            thread::scope(|scope| {
+                let begun: Vec<_> = some.iter_mut().map(|one| scope.spawn(|| preview(one))).collect();
+                let mut ended = begun.into_iter().map(|one| one.join());
+                ended.try_for_each(|one| one.unwrap_or_else(|panic| resume_unwind(panic)))
+            })
+        })
     }
 
     fn preview_service(&self, plan: &ServicePlan, hooked: bool, there: u32) -> Result<Option<Refusal>, Stop> {

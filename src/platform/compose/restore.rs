@@ -207,8 +207,8 @@ impl Rollout<'_> {
     ) -> Result<(), String> {
         let readings = self.again(|| self.engine().inspect(&ids(old))).map_err(text)?;
         self.replaced = readings.len() < old.len();
-        let way_back = self.is_held() && self.compose.back.contains_key(&self.plan.service);
-        if self.replaced && to == Mark::Batch && !way_back {
+        let can_undo = self.is_held() && self.compose.back.contains_key(&self.plan.service);
+        if self.replaced && to == Mark::Batch && !can_undo {
             self.warn("Compose has replaced the old container; whether the new one serves was not checked");
             return Ok(());
         }

@@ -69,9 +69,12 @@ impl Rollout<'_> {
         if self.plan.verdict.is_alone() {
             self.stopped = going.iter().filter(|replica| replica.runs()).cloned().collect();
             self.stand_by(&self.stopped, &going);
+        } else if self.plan.passes_ports() {
+            self.stand_by_beside_new(&going);
         }
         // Until now all goes on as before.
         self.with_proxies(|proxies, scene| proxies.wait(&going, scene))?;
+        self.let_ports_wait()?;
         let drained = journal.effects_mut().rev().find_map(|effect| match effect {
             Effect::Drain { leases, .. } => Some(std::mem::take(leases)),
             _ => None,

@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Containers, judge::Gate, rename::Renamed};
+use super::{Containers, judge::Gate, ports::lost_to, rename::Renamed};
 use crate::{
     engine::{CallError, ContainerRef, Engine, Problem, Replica, ids, references},
     event::{Generation, Phase, Verdict},
     execute::{Findings, Journal, Mark, Performer},
     plan::{Operation, ServicePlan, Start, What},
     project::Service,
-    proxy::{Lease, Proxies, Scene, Way},
+    proxy::{HeldPorts, Lease, Proxies, Scene, Way},
     stage::{Halt, Reporter, Stage},
     wait::{Heed, Look},
 };
@@ -44,6 +44,10 @@ pub enum Effect {
     Run { made: Vec<Replica> },
     /// Connections go to these by themselves again.
     Release { next: Vec<Replica> },
+    /// Connections to ports of the host go by way of a helper, until the service has them.
+    HoldPorts { to: String },
+    /// Another service has them.
+    PassPorts { to: String, ports: Vec<String> },
 }
 
 impl Effect {
@@ -88,6 +92,8 @@ pub struct Rollout<'a> {
     pub(super) stopped: Vec<Replica>,
     /// Compose has removed the old ones.
     pub(super) replaced: bool,
+    /// Service → the ports of the host that it is to get.
+    pub(super) ports: BTreeMap<String, HeldPorts>,
 }
 
 /// What the gates have seen so far.
@@ -124,6 +130,7 @@ impl<'a> Rollout<'a> {
             turn: None,
             stopped: vec![],
             replaced: false,
+            ports: BTreeMap::new(),
         };
         rollout.with_proxies(|proxies, scene| proxies.prepare(&plan.before, scene));
         rollout
@@ -242,6 +249,8 @@ impl Performer for Rollout<'_> {
             What::Start { count, how, .. } => self.start(operation.batch, *count, *how, journal),
             What::Hold { containers } => self.hold(containers, journal),
             What::Release => self.release(operation.batch, journal),
+            What::HoldPorts { containers, to, .. } => self.hold_ports(containers, to, journal),
+            What::PassPorts { to, ports, .. } => self.pass_ports(to, ports, journal),
             What::Gate { also } => self.pass_gate(operation.batch, also, journal),
             What::Drain { containers, heirs } => self.drain(containers, heirs, journal),
             What::Rename { names } => self.rename(operation.batch, names, journal),
@@ -295,6 +304,11 @@ impl Performer for Rollout<'_> {
                 self.hold_again(&next);
                 Ok(())
             }
+            Effect::HoldPorts { to } => {
+                self.let_ports_go(&to);
+                Ok(())
+            }
+            Effect::PassPorts { to, ports } => Err(lost_to(&to, &ports)),
         }
     }
 
@@ -318,8 +332,14 @@ impl Performer for Rollout<'_> {
 
     fn end(&mut self) {
         self.stand_down();
-        if self.is_held() && !self.stage.waiter.is_abandoned() {
+        if self.stage.waiter.is_abandoned() {
+            return;
+        }
+        if self.is_held() {
             self.release_to_who_runs();
+        }
+        while let Some(to) = self.ports.keys().next().cloned() {
+            self.let_ports_go(&to);
         }
     }
 
@@ -352,6 +372,7 @@ impl Performer for Rollout<'_> {
                 Effect::Recreate { .. } | Effect::Rename { .. } | Effect::Hold | Effect::Release { .. } => {
                     continue;
                 }
+                Effect::HoldPorts { .. } | Effect::PassPorts { .. } => continue,
             };
             left.extend(
                 references(replicas).into_iter().filter(|one| !left.contains(one)).collect::<Vec<_>>(),

@@ -11,27 +11,36 @@ const LONGEST: Duration = Duration::from_secs(600);
 impl Rollout<'_> {
     /// From now on these are started, when those have ended.
     pub(super) fn stand_by(&self, start: &[Replica], after: &[Replica]) {
-        self.tell_watchdog(start, after, false);
+        self.tell_watchdog(self.order(start, after));
+    }
+
+    /// The same beside the new ones: nobody else has the ports yet that these had.
+    pub(super) fn stand_by_beside_new(&self, old: &[Replica]) {
+        let order = self.order(old, old);
+        self.tell_watchdog(Order { replicas: order.replicas + old.len(), ..order });
     }
 
     /// The same where Compose is about to put others in their place.
     pub(super) fn stand_by_beside_compose(&self, old: &[Replica]) {
-        self.tell_watchdog(old, old, true);
+        self.tell_watchdog(Order { by_compose: true, ..self.order(old, old) });
     }
 
-    fn tell_watchdog(&self, start: &[Replica], after: &[Replica], by_compose: bool) {
+    fn tell_watchdog(&self, order: Order) {
+        self.engine().stand_by(&self.plan.service, Some(order));
+    }
+
+    fn order(&self, start: &[Replica], after: &[Replica]) -> Order {
         let otherwise: Vec<_> = self.stopped.iter().filter(|old| !start.contains(old)).cloned().collect();
         let all = start.iter().chain(&otherwise).filter(|replica| replica.restart.revives_stopped());
-        let order = Order {
+        Order {
             policies: all.map(|replica| (replica.id.clone(), replica.restart.flag())).collect(),
             start: ids(start),
             otherwise: ids(&otherwise),
             after: ids(after),
             within: self.grace(after).min(LONGEST).as_secs(),
             replicas: self.plan.replicas as usize,
-            by_compose,
-        };
-        self.engine().stand_by(&self.plan.service, Some(order));
+            by_compose: false,
+        }
     }
 
     /// Whatever runs now, nothing is left to do.

@@ -64,13 +64,10 @@ impl Hold {
     /// One does not start.
     pub fn open(&mut self, networks: &[Network], help: &dyn Help, scene: &Scene) -> Result<(), Trouble> {
         let Some(first) = self.first().cloned() else { return Ok(()) };
-        let (tcp, udp) = (self.published(Protocol::Tcp), self.published(Protocol::Udp));
-        if !(tcp.is_empty() && udp.is_empty()) {
-            let host = self.host.insert(help.stand_in(&StandIn::default())?).clone();
-            let answer = help.inside(&host, &Request::Hold { tcp, udp })?;
-            self.is_filtered = answer.number("filtered").is_some();
-            self.aim(&first, networks, help)?;
-            self.relays.extend(networks.iter().flat_map(|network| &network.gateways));
+        self.open_on_host(networks, help)?;
+        if scene.before.iter().any(|replica| !replica.published.is_empty()) {
+            // Ports that go to another service are held there by themselves.
+            self.relays.extend(gateways(networks));
         }
         let joined = if has_company(&self.running, networks) { joined(&first, networks) } else { vec![] };
         if !joined.is_empty() {
@@ -84,12 +81,26 @@ impl Hold {
         Ok(())
     }
 
-    /// A port that is published at both versions of an address is one.
-    fn published(&self, protocol: Protocol) -> Vec<Ports> {
-        let all = self.running.iter().flat_map(|c| &c.published);
-        let mut found: Vec<&Published> = all.filter(|one| one.protocol == protocol).collect();
-        found.sort_by_key(|one| (one.on, one.port));
-        ranges(found.into_iter().map(|one| ports(one.on, one.port, one.target)))
+    /// Only the one on the host, where they have ports.
+    ///
+    /// # Errors
+    /// As [`Hold::open`].
+    pub fn open_on_host(&mut self, networks: &[Network], help: &dyn Help) -> Result<(), Trouble> {
+        let Some((request, first)) = held(&self.running).zip(self.first().cloned()) else { return Ok(()) };
+        let host = self.host.insert(help.stand_in(&StandIn::default())?).clone();
+        self.is_filtered = help.inside(&host, &request)?.number("filtered").is_some();
+        self.relays.extend(gateways(networks));
+        self.aim(&first, networks, help)
+    }
+
+    /// The ports on the host lead to these from now on, whatever waits there included.
+    ///
+    /// # Errors
+    /// As [`Hold::take_over`].
+    pub fn lead_to(&self, next: &[Replica], networks: &[Network], help: &dyn Help) -> Result<(), Trouble> {
+        let Some((host, next)) = self.host.as_ref().zip(next.first().zip(held(next))) else { return Ok(()) };
+        help.inside(host, &next.1)?;
+        self.aim(next.0, networks, help)
     }
 
     /// The one inside takes what comes in the place of the containers, and passes it on.
@@ -215,6 +226,25 @@ impl Hold {
         };
         self.kept.values().filter_map(to).collect()
     }
+}
+
+/// Whence the one on the host comes.
+fn gateways(networks: &[Network]) -> impl Iterator<Item = IpAddr> {
+    networks.iter().flat_map(|network| network.gateways.iter().copied())
+}
+
+/// What holds the ports that these have on the host, if they have any.
+fn held(containers: &[Replica]) -> Option<Request> {
+    let (tcp, udp) = (published(containers, Protocol::Tcp), published(containers, Protocol::Udp));
+    (!(tcp.is_empty() && udp.is_empty())).then_some(Request::Hold { tcp, udp })
+}
+
+/// A port that is published at both versions of an address is one.
+fn published(containers: &[Replica], protocol: Protocol) -> Vec<Ports> {
+    let all = containers.iter().flat_map(|c| &c.published);
+    let mut found: Vec<&Published> = all.filter(|one| one.protocol == protocol).collect();
+    found.sort_by_key(|one| (one.on, one.port));
+    ranges(found.into_iter().map(|one| ports(one.on, one.port, one.target)))
 }
 
 fn ports(on: Option<IpAddr>, port: u16, target: u16) -> Ports {

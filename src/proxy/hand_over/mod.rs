@@ -14,12 +14,14 @@ mod hold;
 mod lease;
 mod lookup;
 pub mod pairs;
+mod ports;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
+pub use self::ports::HeldPorts;
 use self::{
     hold::Hold,
     lease::HandedOver,
@@ -81,13 +83,7 @@ impl Session {
 
     /// Reads the networks of these containers with who is on them now.
     fn look(&mut self, containers: &[Replica], scene: &Scene) {
-        let ids: BTreeSet<&String> =
-            containers.iter().flat_map(|c| c.networks.values()).map(|endpoint| &endpoint.network).collect();
-        let ids: Vec<_> = ids.into_iter().filter(|id| !id.is_empty()).cloned().collect();
-        match scene.again(|| scene.engine.networks(&ids)) {
-            Ok(networks) => self.networks = networks,
-            Err(error) => scene.reporter.warn(&format!("the networks cannot be read: {error}")),
-        }
+        self.networks = networks_of(containers, scene).unwrap_or_else(|| std::mem::take(&mut self.networks));
     }
 
     fn knows_networks_of(&self, container: &Replica) -> bool {
@@ -264,13 +260,7 @@ impl Proxy for Session {
 
     fn wait(&mut self, leaving: &[Replica], scene: &Scene) -> Result<(), Halt> {
         let Some((hold, help)) = self.hold.as_ref().zip(scene.help) else { return Ok(()) };
-        let begun = hold.wait(scene.service.settings.hand_over.hold, &self.networks, help);
-        begun.map_err(|trouble| Halt::failed(format!("connections cannot wait: {trouble}"), None))?;
-        let last = LAST_REQUESTS.min(scene.service.settings.drain_timeout);
-        let running = running(leaving);
-        hold.overlook(false, help);
-        draining::drain(&running, last, Generation::Old, (help, scene));
-        Ok(())
+        wait(hold, &running(leaving), &self.networks, (help, scene))
     }
 
     fn try_out(&mut self, new: &[Replica], scene: &Scene) {
@@ -372,6 +362,33 @@ impl Session {
         self.change(clauses, scene);
         vec![Box::new(lease)]
     }
+}
+
+/// What comes waits, and what is under way comes to its end.
+fn wait(
+    hold: &Hold,
+    running: &[Replica],
+    networks: &[Network],
+    (help, scene): (&dyn Help, &Scene),
+) -> Result<(), Halt> {
+    let settings = &scene.service.settings;
+    let begun = hold.wait(settings.hand_over.hold, networks, help);
+    begun.map_err(|trouble| Halt::failed(format!("connections cannot wait: {trouble}"), None))?;
+    hold.overlook(false, help);
+    draining::drain(running, LAST_REQUESTS.min(settings.drain_timeout), Generation::Old, (help, scene));
+    Ok(())
+}
+
+/// With who is on them now; `None` where that cannot be read, which is said.
+fn networks_of(containers: &[Replica], scene: &Scene) -> Option<Vec<Network>> {
+    let ids: BTreeSet<&String> =
+        containers.iter().flat_map(|c| c.networks.values()).map(|endpoint| &endpoint.network).collect();
+    let ids: Vec<_> = ids.into_iter().filter(|id| !id.is_empty()).cloned().collect();
+    let networks = scene.again(|| scene.engine.networks(&ids));
+    if let Err(error) = &networks {
+        scene.reporter.warn(&format!("the networks cannot be read: {error}"));
+    }
+    networks.ok()
 }
 
 fn distinct(replicas: &[Replica]) -> Vec<Replica> {

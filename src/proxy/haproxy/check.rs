@@ -73,7 +73,7 @@ fn why(error: &CallError) -> String {
 impl Haproxy {
     /// Without those that cannot be asked; `None` where no other is left. One that has none of the service's containers
     /// among its servers may merely stand on the same network, or look their names up before long.
-    pub fn that_can_drain(self, service: &str, containers: &[Container], heard: &[Heard]) -> Option<Haproxy> {
+    pub fn that_answer(self, service: &str, containers: &[Container], heard: &[Heard]) -> Option<Haproxy> {
         let addresses: Vec<_> =
             containers.iter().filter(|c| c.service == service).flat_map(Container::addresses).collect();
         let (mut proxies, mut seen) = (vec![], false);

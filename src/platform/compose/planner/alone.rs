@@ -15,7 +15,7 @@ pub struct Alone {
     /// Compose puts the new container in the place of the old one, which is gone then.
     pub by_compose: bool,
     /// What runs now can be deployed again.
-    pub way_back: bool,
+    pub can_undo: bool,
 }
 
 /// In each batch the old ones stop, and are kept until the new ones serve.
@@ -64,7 +64,7 @@ impl Builder<'_> {
 
     /// Compose stops, removes and starts. Where the old ones are stopped before, as connections wait, they can be started
     /// again until then.
-    fn recreate(&mut self, Alone { holds, way_back, .. }: Alone) {
+    fn recreate(&mut self, Alone { holds, can_undo, .. }: Alone) {
         let mut old = self.all_old();
         // Compose recreates the current ones with the others, or takes them for a surplus.
         old.append(&mut self.stock.current);
@@ -72,7 +72,7 @@ impl Builder<'_> {
             self.hold(&old);
             self.retire(old.clone(), 0);
         }
-        self.push(What::Recreate { old, way_back }, self.reason);
+        self.push(What::Recreate { old, can_undo }, self.reason);
         self.push(What::Gate { also: vec![] }, "the new version must serve");
         if holds {
             self.release();

@@ -5,6 +5,7 @@ mod alone;
 mod links;
 mod operations;
 mod order;
+mod ports;
 mod service;
 mod situation;
 
@@ -36,8 +37,10 @@ pub fn plan(project: &Project, observed: &Observed, request: &Request) -> Plan {
         let name = services[at].service.clone();
         services[at] = plan_service(&name, Some(&host), project, observed, request, &scope);
     }
+    let moves = ports::find(project, &mut services);
     let mut services = order::after_proxies(project, observed, services);
     addresses::in_turn(project, observed, &mut services);
+    ports::pass_on(project, observed, &mut services, moves);
     Plan {
         project: project.name.clone(),
         services,
@@ -46,6 +49,7 @@ pub fn plan(project: &Project, observed: &Observed, request: &Request) -> Plan {
         helper: observed.helper.clone(),
         heard: observed.heard.clone(),
         waits: observed.waits.clone(),
+        images: observed.images.clone(),
     }
 }
 
@@ -94,8 +98,8 @@ fn case<'a>(
     let service = room.map_or_else(|| service.clone(), |room| room.fit(service));
     hazards.extend(room.and_then(|room| room.hazard(&service)));
     let now = Situation::new(&service, mine, observed, request);
-    let way_back = observed.ways_back.contains(&service.name);
-    Case { project, service, hazards, now, request, helper: &observed.helper, way_back, follows, room }
+    let can_undo = observed.undos.contains(&service.name);
+    Case { project, service, hazards, now, request, helper: &observed.helper, can_undo, follows, room }
 }
 
 fn plan_service(
@@ -117,7 +121,7 @@ fn plan_service(
     plan.operations = links::keep(plan.operations, name, &observed.containers);
     let is_held = plan.operations.iter().any(|operation| matches!(operation.what, What::Hold { .. }));
     let ways = match is_held {
-        true => proxy::ways_to_hold(service, &observed.containers),
+        true => proxy::ways_to_hold(service, &observed.containers, &observed.heard),
         false => {
             let around = (observed.containers.as_slice(), observed.neighbors.as_slice());
             proxy::ways(service, around, &observed.helper, &observed.heard)

@@ -33,7 +33,7 @@ fn proxies(plan: &ServicePlan, observed: &Observed) -> BTreeSet<String> {
 }
 
 /// Whether a service is, or waits for, another one, also through services that are not in the plan.
-fn waits_for(name: &str, other: &str, project: &Project, services: &[ServicePlan]) -> bool {
+pub fn waits_for(name: &str, other: &str, project: &Project, services: &[ServicePlan]) -> bool {
     let mut names = vec![name.to_owned()];
     let mut next = 0;
     while next < names.len() {

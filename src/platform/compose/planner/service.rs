@@ -25,7 +25,7 @@ pub struct Case<'a> {
     pub now: Situation<'a>,
     pub request: &'a Request,
     pub helper: &'a Presence,
-    pub way_back: bool,
+    pub can_undo: bool,
     /// The service in whose container it lives, where that is replaced.
     pub follows: Option<&'a str>,
     /// Where addresses are few.
@@ -140,7 +140,8 @@ impl Case<'_> {
     }
 
     fn plan_change(&self) -> ServicePlan {
-        let (reason, rolls) = (self.change(), self.rolls());
+        let (reason, holding) = (self.change(), self.can_hold());
+        let rolls = self.rolls(holding.is_ok());
         if let Some(hazard) = self.hazards.iter().find(|hazard| hazard.is_final()) {
             return self.blocked(hazard_refusal(hazard));
         }
@@ -151,14 +152,14 @@ impl Case<'_> {
             let operations = operations::rolling(&self.service, Stock::of(&self.now), &reason);
             return self.verdict(Verdict::Roll, &reason, operations);
         }
-        self.plan_alone(&reason)
+        self.plan_alone(&reason, holding)
     }
 
-    fn rolls(&self) -> bool {
+    fn rolls(&self, can_hold: bool) -> bool {
         match self.service.settings.strategy {
             Strategy::Rolling => true,
             Strategy::Held | Strategy::Recreate => false,
-            Strategy::Auto => self.hazards.is_empty() && !self.stops_all_first(),
+            Strategy::Auto => self.hazards.is_empty() && !(can_hold && self.stops_all_first()),
         }
     }
 
@@ -167,12 +168,14 @@ impl Case<'_> {
         if self.service.may_end() || self.service.is_provider() {
             return Prospect::Aside;
         }
+        let holding = self.can_hold();
+        let rolls = self.rolls(holding.is_ok());
         let refused = self.impossible().is_some()
             || self.hazards.iter().any(Hazard::is_final)
-            || self.rolls() && self.rolling_refusal().is_some();
-        match self.can_hold() {
+            || rolls && self.rolling_refusal().is_some();
+        match holding {
             _ if refused => Prospect::Refused,
-            _ if self.rolls() => Prospect::Rolls,
+            _ if rolls => Prospect::Rolls,
             Ok(()) if self.consent_wanted(Ok(())).is_empty() => Prospect::Held,
             _ => Prospect::NeedsConsent,
         }
@@ -181,20 +184,17 @@ impl Case<'_> {
     /// `order: stop-first`, and none is left that could serve meanwhile.
     fn stops_all_first(&self) -> bool {
         let settings = &self.service.settings;
-        settings.order == Order::StopFirst
-            && self.service.batch() == self.service.replicas
-            && self.can_hold().is_ok()
+        settings.order == Order::StopFirst && self.service.batch() == self.service.replicas
     }
 
     /// The old ones stop before the new ones start.
-    fn plan_alone(&self, reason: &str) -> ServicePlan {
-        let holding = self.can_hold();
+    fn plan_alone(&self, reason: &str, holding: Result<(), String>) -> ServicePlan {
         let verdict = if holding.is_ok() { Verdict::Hold } else { Verdict::Recreate };
         let why = self.hazards.first().map(ToString::to_string);
         let reason =
             why.filter(|_| holding.is_ok()).map_or(reason.to_owned(), |why| format!("{reason}; {why}"));
         let by_compose = self.service.injected_files || self.hazards.iter().any(Hazard::is_for_compose);
-        let how = Alone { holds: holding.is_ok(), by_compose, way_back: self.way_back };
+        let how = Alone { holds: holding.is_ok(), by_compose, can_undo: self.can_undo };
         let operations = alone(&self.service, Stock::of(&self.now), &reason, how);
         let mut plan = self.verdict(verdict, &reason, operations);
         plan.refusals = self.consent_wanted(holding);

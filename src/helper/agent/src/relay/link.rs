@@ -1,8 +1,9 @@
 //! One relayed connection: a client that waits, and later the server it is joined to.
 
-use super::http;
+use super::http::closing;
 use super::pipe::Pipe;
 use super::socket::{connect, reset_on_close};
+use crate::http::{Exchange, State};
 use crate::quiet::UNUSED_FACTOR;
 use crate::sys::{self, Epoll};
 use std::io;
@@ -24,7 +25,13 @@ const WRITABLE: u32 = libc::EPOLLOUT as u32;
 enum Stage {
     Waiting,
     Connecting(TcpStream),
-    Joined { server: TcpStream, up: Pipe, down: Pipe },
+    Joined {
+        server: TcpStream,
+        up: Pipe,
+        down: Pipe,
+        /// What is said, as long as it is HTTP/1.x.
+        talk: Option<Box<Exchange>>,
+    },
 }
 
 /// The two sides of a connection.
@@ -37,8 +44,8 @@ pub enum Side {
 pub struct Link {
     id: u64,
     client: TcpStream,
-    /// Of the target.
-    pub port: u16,
+    /// Where its client has meant to go. Which port of the target that is, may change while it waits.
+    pub asked: SocketAddr,
     stage: Stage,
     /// When this stage began, or anybody spoke.
     since: Instant,
@@ -58,11 +65,12 @@ pub enum Fate {
 }
 
 impl Link {
-    pub fn new(id: u64, client: TcpStream, port: u16, epoll: &Epoll) -> io::Result<Self> {
+    pub fn new(id: u64, client: TcpStream, asked: SocketAddr, epoll: &Epoll) -> io::Result<Self> {
         client.set_nonblocking(true)?;
         client.set_nodelay(true)?;
         let (stage, since) = (Stage::Waiting, Instant::now());
-        let mut link = Self { id, client, port, stage, since, tried: None, last: None, interests: [None; 2] };
+        let mut link =
+            Self { id, client, asked, stage, since, tried: None, last: None, interests: [None; 2] };
         link.register(epoll, Side::Client, 0)?;
         Ok(link)
     }
@@ -148,7 +156,8 @@ impl Link {
     fn joined(&mut self, work: &mut Work) -> io::Result<Fate> {
         if let Stage::Connecting(server) = std::mem::replace(&mut self.stage, Stage::Waiting) {
             server.set_nodelay(true)?;
-            self.stage = Stage::Joined { server, up: Pipe::default(), down: Pipe::default() };
+            let (up, down) = (Pipe::default(), Pipe::default());
+            self.stage = Stage::Joined { server, up, down, talk: Some(Box::new(Exchange::new())) };
             self.since = Instant::now();
         }
         self.relay(work, None)
@@ -156,12 +165,18 @@ impl Link {
 
     /// Moves what can be moved.
     fn relay(&mut self, work: &mut Work, gone: Option<Side>) -> io::Result<Fate> {
-        let Stage::Joined { server, up, down } = &mut self.stage else { return Ok(Fate::GoesOn) };
+        let Stage::Joined { server, up, down, talk } = &mut self.stage else { return Ok(Fate::GoesOn) };
+        let closes = work.closes;
         // In this order: what the server has said already is no answer to what the client says now.
-        let mut first = work.closes && self.last == Some(Side::Client);
-        let edit = |begin: &[u8]| std::mem::take(&mut first).then(|| http::closing(begin)).flatten();
-        let answered = down.pump((server, &self.client), work.room, edit)?;
-        let asked = up.pump((&self.client, server), work.room, |_| None)?;
+        let answered = down.pump((server, &self.client), work.room, |bytes| {
+            let is_last = talk.as_ref().is_some_and(|talk| talk.awaits_last());
+            talk.take_if(|talk| talk.answers(bytes).is_err());
+            (closes && is_last).then(|| closing(bytes)).flatten()
+        })?;
+        let asked = up.pump((&self.client, server), work.room, |bytes| {
+            talk.take_if(|talk| talk.asks(bytes).is_err());
+            None
+        })?;
         match (asked, answered) {
             (true, _) => self.last = Some(Side::Client),
             (false, true) => self.last = Some(Side::Server),
@@ -215,15 +230,26 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the server has spoken last, or nobody, and it has been quiet for long enough.
+    /// Whether nobody is owed an answer, and it has been quiet for long enough. Of what is not HTTP that is only guessed:
+    /// the server has spoken last, or nobody.
     pub fn is_quiet(&mut self, needed: Duration, work: &mut Work) -> bool {
-        let quiet_enough = |link: &Self| match link.last {
-            Some(Side::Client) => false,
-            Some(Side::Server) => link.since.elapsed() >= needed,
-            None => link.since.elapsed() >= needed * UNUSED_FACTOR,
+        let quiet_enough = |link: &Self| {
+            let state = match &link.stage {
+                Stage::Joined { talk: Some(talk), .. } => talk.state(),
+                _ => match link.last {
+                    Some(Side::Client) => State::Busy,
+                    Some(Side::Server) => State::Between,
+                    None => State::Unused,
+                },
+            };
+            match state {
+                State::Busy => false,
+                State::Between => link.since.elapsed() >= needed,
+                State::Unused => link.since.elapsed() >= needed * UNUSED_FACTOR,
+            }
         };
         let is_empty = |link: &Self| match &link.stage {
-            Stage::Joined { up, down, .. } => up.wants_to_read() && down.wants_to_read(),
+            Stage::Joined { up, down, .. } => !up.wants_to_write() && !down.wants_to_write(),
             _ => false,
         };
         // What has just come counts.

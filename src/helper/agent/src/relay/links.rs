@@ -111,7 +111,7 @@ impl Links {
                 None => self.handle(token, events, orders),
             }
         }
-        self.join(orders);
+        self.join(held, orders);
         self.accept_again()
     }
 
@@ -127,11 +127,11 @@ impl Links {
                 _ => return Ok(()),
             };
             // One that was not redirected is not for us.
-            let Some(port) = asked_for(&client).ok().and_then(|to| held.target(to)) else {
+            let Some(asked) = asked_for(&client).ok().filter(|to| held.target(*to).is_some()) else {
                 continue;
             };
             self.next += 1;
-            if let Ok(link) = Link::new(self.next, client, port, &self.epoll) {
+            if let Ok(link) = Link::new(self.next, client, asked, &self.epoll) {
                 self.all.insert(self.next, link);
             }
         }
@@ -173,7 +173,7 @@ impl Links {
     }
 
     /// Begins to join those that wait, in the order in which they came.
-    fn join(&mut self, orders: Orders) {
+    fn join(&mut self, held: &Held, orders: Orders) {
         let target = orders.joins();
         self.all.values_mut().for_each(|link| link.check(target.is_some()));
         let Some(target) = target else { return };
@@ -181,7 +181,8 @@ impl Links {
         let mut failed = Vec::new();
         let waiting = self.all.iter_mut().filter(|(_, link)| link.is_waiting());
         for (id, link) in waiting.take(CONNECTING.saturating_sub(connecting)) {
-            if link.join(SocketAddr::new(target, link.port), &self.epoll).is_err() {
+            let port = held.target(link.asked).ok_or_else(|| io::ErrorKind::ConnectionRefused.into());
+            if port.and_then(|port| link.join(SocketAddr::new(target, port), &self.epoll)).is_err() {
                 failed.push(*id);
             }
         }

@@ -58,10 +58,12 @@ impl Flow {
     pub fn observe(&mut self, segment: &Segment) {
         if segment.is_first() {
             self.open(segment);
-        } else if *self.local.get_or_insert(segment.local) != segment.local {
-            // Two connections that differ in the address that was asked for.
-            self.speech = Speech::Forever;
         } else if segment.length > 0 {
+            if *self.local.get_or_insert(segment.local) != segment.local {
+                // Another connection from the same port, that asks for another address: to the kernel they are one, so
+                // that only one of them is open. That may be the one from before, of which nothing is known any more.
+                *self = Self { local: Some(segment.local), ..Self::new(Some(Side::Client)) };
+            }
             self.add(segment);
         }
     }

@@ -173,6 +173,21 @@ fn two_connections_that_look_alike_are_not_told_apart() {
     assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), None);
 }
 
+/// A proxy may choose the same port for a connection to another address that leads here. The kernel lets it open none, and
+/// the one that is open must not be waited for as long as it is used.
+#[test]
+fn one_whose_port_is_tried_for_another_address_is_known_again() {
+    let mut talk = Talk::opened();
+    talk.say(Client, GET).say(Server, OK);
+    let other = Segment { local: "172.18.0.3".parse().unwrap(), ..Segment::opening(Client, 7, 0) };
+    talk.flow.observe(&other);
+    assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), None);
+    assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), Some(State::Between));
+    // What carries nothing says nothing.
+    talk.flow.observe(&Segment { flags: 16, ..other });
+    assert_eq!(talk.say(Client, GET).say(Server, OK).settled(), Some(State::Between));
+}
+
 #[test]
 fn the_response_to_the_only_request_is_known_before_it_leaves() {
     let mut talk = Talk::opened();

@@ -13,7 +13,7 @@ use crate::{
 
 impl Context {
     /// Service → an engine whose Compose sees the definition of what runs now, where that is known for certain.
-    pub fn ways_back(
+    pub fn undos(
         &self,
         project: &Project,
         containers: &[Container],
@@ -24,11 +24,11 @@ impl Context {
             plan.operations.iter().any(|operation| matches!(operation.what, What::Recreate { .. }))
         };
         let recreated = plan.services.iter().filter(is_recreated);
-        let one = |name: &String| Some((name.clone(), self.way_back(name, project, containers, revisions)?));
+        let one = |name: &String| Some((name.clone(), self.undo(name, project, containers, revisions)?));
         recreated.filter_map(|plan| one(&plan.service)).collect()
     }
 
-    fn way_back(
+    fn undo(
         &self,
         name: &str,
         project: &Project,
