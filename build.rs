@@ -12,6 +12,7 @@
 //!
 //! `ZDD_HELPER_AMD64` and `ZDD_HELPER_ARM64` are paths of ready-made binaries; an empty one leaves the architecture out.
 
+use miniz_oxide::deflate::compress_to_vec;
 use sha2::{Digest, Sha256};
 use std::env;
 use std::fmt::Write;
@@ -31,7 +32,7 @@ fn main() {
     let mut source = String::from("&[\n");
     for (docker, rust) in ARCHITECTURES {
         match provide(docker, rust, &out) {
-            Ok(Some(binary)) => embed(&mut source, docker, &binary),
+            Ok(Some(binary)) => embed(&mut source, docker, &binary, &out),
             Ok(None) => {}
             Err(why) => println!("cargo::warning=the helper for {docker} is left out: {why}"),
         }
@@ -110,9 +111,11 @@ fn is_installed(target: &str) -> bool {
     files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
 }
 
-fn embed(source: &mut String, docker: &str, binary: &Path) {
+fn embed(source: &mut String, docker: &str, binary: &Path, out: &Path) {
     let bytes = fs::read(binary).unwrap_or_else(|e| panic!("{}: {e}", binary.display()));
+    let packed = out.join(format!("{docker}.deflate"));
+    fs::write(&packed, compress_to_vec(&bytes, 10)).expect("OUT_DIR is writable");
     let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    writeln!(source, "    ({docker:?}, Helper {{ bytes: include_bytes!({binary:?}), sha256: {hash:?} }}),")
+    writeln!(source, "    ({docker:?}, Helper {{ packed: include_bytes!({packed:?}), sha256: {hash:?} }}),")
         .expect("a string takes all");
 }

@@ -289,24 +289,31 @@ install_rust() {
     apt_install "cargo$ending" "rustc$ending"
 }
 
-# The standard library that the helper is built with for each architecture of a server. A Rust that rustup has not installed
-# builds it for this machine's own, see build.rs.
+# The standard library for static programs, for each architecture of a server: the helper is built with it, and what a
+# release has. A Rust that rustup has not installed builds the helper for this machine's own, see build.rs.
 MUSL='x86_64-unknown-linux-musl aarch64-unknown-linux-musl'
 
-has_musl() {
-    local target targets
-    targets=$(rustup target list --installed 2>/dev/null) || return 0
-    for target in $MUSL; do grep -qx "$target" <<<"$targets" || return 1; done
+have_musl() {
+    local target
+    for target in $MUSL; do
+        compgen -G "$(rustc --print target-libdir --target "$target")/libstd-*" >/dev/null || return 1
+    done
+}
+
+can_musl() { command -v rustup >/dev/null; }
+
+hint_musl() { echo "Rust's library for static programs; with rustup: rustup target add $MUSL"; }
+
+install_musl() {
+    say "Installing Rust's library for static programs ($MUSL)"
+    # shellcheck disable=SC2046,SC2086
+    quietly $(command -v timeout && echo 300) rustup target add $MUSL
 }
 
 # As far as it can be had: without it everything else goes on.
 prefer_musl() {
-    has_musl || {
-        say "Installing Rust's standard library for the helper ($MUSL)"
-        # shellcheck disable=SC2046,SC2086
-        $(command -v timeout && echo 300) rustup target add $MUSL >/dev/null 2>&1 ||
-            say "It is not to be had; there will be no helper for servers of another architecture"
-    }
+    have_musl || ! can_musl || install_musl ||
+        say "It is not to be had; there will be no helper for servers of another architecture"
 }
 
 # rustfmt and clippy

@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub use help::command;
 pub use history::{DiffArgs, HistoryArgs, RestartArgs, RollbackArgs};
 pub use pace::{LockArgs, Pace};
-pub use parse::{CliError, help, parse};
+pub use parse::{CliError, as_typed, help, parse};
 pub use watching::{ProbeArgs, Watching};
 
 use crate::init::Kind as ProxyKind;
@@ -87,9 +87,10 @@ pub struct ComposeFlags {
 }
 
 impl ComposeFlags {
-    /// For a command that rolls nothing out: of its progress only the error at the end is shown.
+    /// For a command that rolls nothing out.
     pub fn quiet(self) -> ComposeFlags {
-        ComposeFlags { progress: Some(Progress::Quiet), ..self }
+        let progress = self.progress.filter(|progress| *progress == Progress::Quiet);
+        ComposeFlags { progress: progress.or(Some(Progress::Brief)), ..self }
     }
 
     /// What every inner `docker compose` call gets, so that it loads the same project. `--ansi`, `--progress`,
@@ -291,6 +292,9 @@ pub enum Progress {
     Json,
     /// Nothing, unless the run fails.
     Quiet,
+    /// The same, and on a terminal that something is on its way.
+    #[value(skip)]
+    Brief,
 }
 
 /// When to pull an image; the values of `docker compose up --pull`.

@@ -3,10 +3,13 @@
 //! The rollout emits events in order; `report` turns them into lines, live bars or JSON. Field and variant
 //! names are the stable vocabulary of `--progress json`.
 
+mod planned;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::planned::{KEPT, PlannedService, Version, Versions};
 use crate::engine::ContainerRef;
 
 /// Which generation of a service a container belongs to in this run.
@@ -232,17 +235,6 @@ impl ProbeBucket {
     pub const LENGTH: Duration = Duration::from_millis(100);
 }
 
-/// One line of the plan.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PlannedService {
-    pub service: String,
-    pub verdict: Verdict,
-    pub reason: String,
-    pub replicas: u32,
-    /// The containers that serve before anything is touched.
-    pub serving: Vec<ContainerRef>,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -311,6 +303,12 @@ pub enum Event {
     Reloaded {
         service: String,
         proxy: ContainerRef,
+    },
+    /// A new container, as it was called before, has the name of an old one, because others are linked to it.
+    Renamed {
+        service: String,
+        container: ContainerRef,
+        name: String,
     },
     ProbeEnd(ProbeEnd),
     /// A lifecycle hook (`pre_start`, `post_start`, `pre_stop`) begins; it may take minutes.
@@ -381,7 +379,6 @@ pub struct ServiceEnd {
     pub took: Duration,
 }
 
-/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct End {
     pub exit_code: u8,
@@ -403,6 +400,7 @@ impl Event {
             | Event::Settling { service, .. }
             | Event::Observing { service, .. }
             | Event::Reloaded { service, .. }
+            | Event::Renamed { service, .. }
             | Event::HookBegin { service, .. }
             | Event::Hook { service, .. }
             | Event::Failed { service, .. }
@@ -419,4 +417,7 @@ fn seconds<S: serde::Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> 
 /// Receives events as they happen; `at` is the time since the run began.
 pub trait Sink: Send + Sync {
     fn on(&self, at: Duration, event: &Event);
+
+    /// Wipes away what moves, as somebody else writes to the terminal.
+    fn pause(&self) {}
 }

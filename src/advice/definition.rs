@@ -80,13 +80,13 @@ fn is_latest(image: &str) -> bool {
 
 /// Found at the service that is linked to, shown where the link is written.
 pub fn links(subject: &Subject) -> Vec<Finding> {
-    if subject.plan.is_some_and(|plan| plan.verdict != Verdict::Roll) {
+    if subject.service.replicas < 2 {
         return vec![];
     }
     let name = subject.name();
     let one = |other: &str| {
         let problem = format!(
-            "\"{other}\" links to it: inside {other} the name \"{name}\" means one old container and dies with it"
+            "\"{other}\" links to it: inside {other} the name \"{name}\" means one of its containers, and the others get nothing by it"
         );
         let network = subject.raw.networks.keys().next().map_or("default", String::as_str);
         let finding = Finding {
@@ -100,6 +100,32 @@ pub fn links(subject: &Subject) -> Vec<Finding> {
         ])
     };
     linked_by(name, &subject.project.file).into_iter().map(one).collect()
+}
+
+/// dockercloud/haproxy looks for `PROJECT_` in the links that it was started with, and Compose 2 and later give its
+/// containers other names, unless one has kept its name for the sake of the links that there are.
+pub fn old_balancer(subject: &Subject) -> Option<Finding> {
+    let link = subject.raw.links.first()?;
+    let service = link.split(':').next().unwrap_or_default();
+    let is_one = subject.raw.image.as_ref().is_some_and(|image| image.contains("dockercloud/haproxy"));
+    let is_told = subject.raw.variables().any(|name| name == "ADDITIONAL_SERVICES");
+    let stays = subject.plan.is_some_and(|plan| plan.verdict == Verdict::Unchanged);
+    let project = &subject.project.name;
+    let prefix = format!("{project}_");
+    let is_known =
+        subject.scene.containers.iter().any(|c| c.service == service && c.name.starts_with(&prefix));
+    if !is_one || is_told || stays || is_known || subject.project.compatible {
+        return None;
+    }
+    let problem = format!(
+        "dockercloud/haproxy finds a linked service by names as docker-compose 1 gives them, {prefix}{service}_1, and \
+         Compose gives {project}-{service}-1: it would answer nobody"
+    );
+    let finding = subject.finding(&["links"], problem).remedy("name the service to it");
+    Some(finding.write(&[
+        "environment:".to_owned(),
+        format!("  ADDITIONAL_SERVICES: ${{COMPOSE_PROJECT_NAME}}:{service}"),
+    ]))
 }
 
 pub fn dependencies(subject: &Subject) -> Vec<Finding> {

@@ -47,11 +47,12 @@ pub fn interrupted(scene: &Scene) -> Vec<Finding> {
 
 /// Stopped containers beside running ones: an old one that was not removed, a new one that was never started.
 pub fn leftovers(scene: &Scene) -> Vec<Finding> {
-    let foreign = |row: &&ServiceStatus| {
-        matches!(row.condition, Condition::Orphan | Condition::Dormant | Condition::NoFile)
-    };
-    let rows = at_rest(scene).iter().filter(|row| !foreign(row));
+    let rows = at_rest(scene).iter().filter(|row| !is_foreign(row));
     rows.flat_map(|row| leftovers_of(row, scene.containers)).collect()
+}
+
+fn is_foreign(row: &ServiceStatus) -> bool {
+    matches!(row.condition, Condition::Orphan | Condition::Dormant | Condition::NoFile)
 }
 
 fn leftovers_of(row: &ServiceStatus, containers: &[Container]) -> Vec<Finding> {
@@ -130,10 +131,12 @@ pub fn sick(scene: &Scene) -> Vec<Finding> {
             State::Running if c.is_unhealthy() => "is unhealthy",
             _ => return None,
         };
-        let remedy = format!(
-            "\"docker logs {}\" may say why, \"docker zdd up --force-recreate {}\" replaces it",
-            c.name, c.service
-        );
+        let mut remedy = format!("\"docker logs {}\" may say why", c.name);
+        // What is in no file here cannot be brought up.
+        let foreign = rows(scene).iter().filter(|row| is_foreign(row)).any(|row| row.service == c.service);
+        if !foreign {
+            remedy += &format!(", \"docker zdd up --force-recreate {}\" replaces it", c.service);
+        }
         Some(Finding::of(&c.service, format!("{} {problem}", c.name)).remedy(remedy))
     };
     shown(scene).filter_map(one).collect()

@@ -1,6 +1,6 @@
 //! The one procedure by which every command replaces containers.
 
-use std::{collections::BTreeSet, io::stdout, rc::Rc, thread};
+use std::{collections::BTreeSet, rc::Rc, thread};
 
 use super::{
     Context,
@@ -8,7 +8,6 @@ use super::{
     images::Work,
     probe,
     record::{Change, Origin},
-    say,
     summary::{self, End},
 };
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     exit::{Exit, Stop},
     helper::Starting,
     keep::{self, Cause, Insistence, Lock},
-    plan::{Plan, Request, ServicePlan, Verbose, What},
+    plan::{self, Plan, Request, ServicePlan, What},
     platform::{Platform, compose::Observed},
     probe::Prober,
     project::{Probe, Project, UseHelper},
@@ -156,6 +155,7 @@ impl Context {
         let plan =
             |context: &Context, ready: &Ready| context.plan(&ready.project, &ready.observed, &ready.request);
         ready.observed.helper = self.platform.helper();
+        ready.observed.neighbors = self.platform.neighbors(&ready.project, &ready.observed);
         ready.observed.networks = self.platform.small_networks(&ready.project, &ready.observed.containers);
         ready.plan = plan(self, ready);
         ready.observed.heard = self.platform.ask_proxies(&ready.plan);
@@ -211,11 +211,9 @@ impl Context {
     /// Prints what would be carried out.
     pub fn show_plan(&self, mut ready: Ready, title: &str) -> Result<Exit, Stop> {
         self.platform.preflight(&ready.project, &ready.observed, &mut ready.plan)?;
-        let text = match self.flags.verbose {
-            true => Verbose(&ready.plan).to_string(),
-            false => ready.plan.to_string(),
-        };
-        say(&mut stdout(), &format!("{title}{text}"));
+        let paint = |style: &str, text: &str| self.look.paint(style, text);
+        let text = plan::Text { plan: &ready.plan, verbose: self.flags.verbose, paint: &paint };
+        self.print(&format!("{title}{text}"));
         Ok(if ready.plan.refused() { Exit::Refused } else { Exit::Done })
     }
 
@@ -252,15 +250,8 @@ impl Context {
         }
         let stage = self.stage(prober.as_ref());
         let recovered = self.platform.recover(project, observed, plan, &stage);
-        let results = match plan.changes() {
-            true => {
-                if errand.origin.is_none() {
-                    self.record_first(ready);
-                }
-                self.execute(ready, &stage)
-            }
-            false => vec![],
-        };
+        let is_first = plan.changes() && errand.origin.is_none() && self.record_first(ready);
+        let results = if plan.changes() { self.execute(ready, &stage) } else { vec![] };
         let helpers = self.platform.helpers.clone();
         // After a second interrupt they bring to an end what goes by way of them.
         let abandoned = self.waiter.is_abandoned();
@@ -276,6 +267,7 @@ impl Context {
         let revision = self.record(&change);
         let touched = recovered || plan.changes();
         let end = summary::end(plan, &results, self.waiter.is_interrupted(), errand.cause, touched);
+        let end = if is_first { summary::with_first(end) } else { end };
         let end = summary::with_alarm(end, alarm);
         self.notify(project, &results, &end, revision);
         let _ = quitting.join();

@@ -1,16 +1,13 @@
 //! `docker zdd doctor`: finds out what it can, whatever does not answer.
 
-use std::{
-    collections::BTreeMap,
-    io::{stderr, stdout},
-    sync::PoisonError,
-};
+use std::{collections::BTreeMap, io::stderr, sync::PoisonError};
 
 use super::{Context, load, say};
 use crate::{
     advice::{self, Facts, FileError, Finding, Place, Scene, Severity},
     cli::{DoctorArgs, PlanFormat},
     engine::{CallError, Image},
+    event::Sink,
     exit::{Exit, Stop},
     platform::compose::{Observed, prospects},
     plugin,
@@ -22,6 +19,7 @@ use crate::{
 /// Prints the findings. Exit code 2 when one of them is an error, as `up` would not get far then.
 pub fn doctor(context: &mut Context, args: &DoctorArgs) -> Result<Exit, Stop> {
     let (mut facts, project) = context.examine()?;
+    context.sink.pause();
     // Its progress is quiet.
     for warning in &*context.warned.lock().unwrap_or_else(PoisonError::into_inner) {
         say(&mut stderr(), &format!("warning: {}\n", clean(warning)));
@@ -34,7 +32,7 @@ pub fn doctor(context: &mut Context, args: &DoctorArgs) -> Result<Exit, Stop> {
     let project = project.as_ref();
     let scene = Scene { project, facts: Some(&facts), ..Scene::default() };
     let findings = advice::findings(&scene, Place::Doctor);
-    let page = Page { findings: &findings, facts: &facts, project };
+    let page = Page { findings: &findings, facts: &facts, project, look: context.look };
     let place = |finding: &Finding| {
         let path: Vec<_> = finding.path.iter().map(String::as_str).collect();
         context.files.locate(&path).filter(|_| !path.is_empty())
@@ -44,7 +42,7 @@ pub fn doctor(context: &mut Context, args: &DoctorArgs) -> Result<Exit, Stop> {
         PlanFormat::Text => in_brief(&page, &place),
         PlanFormat::Json => json(&page, &place),
     };
-    say(&mut stdout(), &shown);
+    context.print(&shown);
     let error = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if error { Exit::Refused } else { Exit::Done })
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, stderr, stdout},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -41,6 +41,12 @@ pub fn look(ansi: Option<Ansi>, verbose: bool) -> Look {
     Look { verbose, ..decide(env, stderr().is_terminal(), size, ansi) }
 }
 
+/// How text on stdout is to look.
+pub fn look_of_stdout(ansi: Option<Ansi>) -> Look {
+    let env = |key: &str| variable(key).unwrap_or_default();
+    decide(env, stdout().is_terminal(), Term::stdout().size_checked(), ansi)
+}
+
 /// `env` answers with nothing for what is not set; `size` is rows and columns.
 fn decide(
     env: impl Fn(&str) -> String,
@@ -57,8 +63,7 @@ fn decide(
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(&env).find(|text| !text.is_empty());
     let unicode = locale.is_some_and(|text| text.to_ascii_lowercase().replace('-', "").contains("utf8"));
     let columns = env("COLUMNS").parse().unwrap_or(0);
-    let look =
-        Look { stderr_is_terminal: terminal, columns, limit: columns, color, unicode, ..Look::default() };
+    let look = Look { is_terminal: terminal, columns, limit: columns, color, unicode, ..Look::default() };
     look.sized(size)
 }
 
@@ -82,7 +87,7 @@ mod tests {
 
     /// Live, in colour.
     fn shows(look: Look) -> (bool, bool) {
-        (look.stderr_is_terminal, look.color)
+        (look.is_terminal, look.color)
     }
 
     #[test]

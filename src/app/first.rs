@@ -39,6 +39,7 @@ impl Found<'_> {
             hash: hash.clone(),
             hash_is_resolved: self.as_written && self.service.definition.is_resolved,
             image: Some(one.engine_image_id.clone()),
+            reference: Some(one.image.clone()),
             replicas: self.containers.len() as u32,
             ..Deployed::default()
         }
@@ -46,24 +47,25 @@ impl Found<'_> {
 }
 
 impl Context {
-    /// Records what runs, unless there is a history already. Nothing may have been touched yet.
-    pub fn record_first(&self, ready: &Ready) {
+    /// Records what runs, unless there is a history already; whether it did. Nothing may have been touched yet.
+    pub fn record_first(&self, ready: &Ready) -> bool {
         let found: Vec<_> =
             ready.project.services.values().filter_map(|service| found(service, ready)).collect();
         let may_be_known = |one: &Found| one.as_written || has_another_image(one, &ready.project.document);
         // To go back to what is deployed anyway nobody needs it.
         if !found.iter().any(|one| one.is_another(ready) && may_be_known(one)) {
-            return;
+            return false;
         }
-        if let Err(error) = self.try_record_first(ready, found) {
+        self.try_record_first(ready, found).unwrap_or_else(|error| {
             self.warn(format!("what runs now is not recorded in the history: {error:#}"));
-        }
+            false
+        })
     }
 
-    fn try_record_first(&self, ready: &Ready, found: Vec<Found>) -> Result<()> {
+    fn try_record_first(&self, ready: &Ready, found: Vec<Found>) -> Result<bool> {
         let store = self.store(&ready.project.name);
         if !store.revisions()?.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let changed = found.iter().filter(|one| has_another_image(one, &ready.project.document));
         let changed: Vec<_> = changed.filter(|one| !one.as_written).map(|one| one.containers[0]).collect();
@@ -73,7 +75,7 @@ impl Context {
         let (known, lost): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|one| one.as_written || proven.contains(&one.service.name));
         if !known.iter().any(|one| one.is_another(ready)) {
-            return Ok(());
+            return Ok(false);
         }
         for one in &known {
             if one.containers.len() as u32 != one.service.replicas {
@@ -92,7 +94,7 @@ impl Context {
                 if names.len() == 1 { "it" } else { "them" }
             ));
         }
-        Ok(())
+        Ok(true)
     }
 
     fn first(&self, ready: &Ready, known: &[Found]) -> Revision {

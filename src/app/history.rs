@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    io::stdout,
+    io::stderr,
 };
 
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::{
     plugin::{Candidate, project_flags},
     project::{Document, built_image},
     report::history::{about, table},
-    text::count,
+    text::{count, did_you_mean},
 };
 
 /// One of `--format json`. The names are stable: `history.schema.json`.
@@ -38,6 +38,7 @@ pub fn history(context: &mut Context, args: &HistoryArgs) -> Result<Exit, Stop> 
     }
     let store = context.store(&project);
     let mut revisions = store.revisions()?;
+    let unknown = unknown(&revisions, &args.services);
     let named = |revision: &Revision| revision.changed.iter().any(|name| args.services.contains(name));
     revisions.retain(|revision| args.services.is_empty() || named(revision));
     let pruned = match revisions.is_empty() {
@@ -45,15 +46,28 @@ pub fn history(context: &mut Context, args: &HistoryArgs) -> Result<Exit, Stop> 
         false => keep::pruned(&revisions, &store.tags()?),
     };
     let text = match args.format {
-        TableFormat::Table => table(&revisions, &pruned, environment::now()),
+        TableFormat::Table => table(&revisions, &pruned, environment::now(), &context.look),
         TableFormat::Json => {
             let listed = |revision| Listed { revision, pruned: pruned.contains(&revision.number) };
             let newest_first: Vec<_> = revisions.iter().rev().map(listed).collect();
             format!("{}\n", serde_json::to_string_pretty(&newest_first).unwrap_or_default())
         }
     };
-    say(&mut stdout(), &text);
+    context.print(&text);
+    unknown.iter().for_each(|line| say(&mut stderr(), line));
     Ok(Exit::Done)
+}
+
+/// A service that no revision has may not have been meant.
+fn unknown(revisions: &[Revision], named: &[String]) -> Vec<String> {
+    let known: BTreeSet<_> = revisions.iter().flat_map(|r| r.services.keys().chain(&r.changed)).collect();
+    let known: Vec<_> = known.into_iter().map(String::as_str).collect();
+    let unknown = named.iter().filter(|name| !known.is_empty() && !known.contains(&name.as_str()));
+    let line = |name: &String| {
+        let meant = did_you_mean(name, &known);
+        format!("no revision has a service {name}{}{meant}\n", if meant.is_empty() { "" } else { ";" })
+    };
+    unknown.map(line).collect()
 }
 
 /// Removes all revisions.
@@ -76,7 +90,7 @@ fn forget(context: &Context, project: &str, args: &HistoryArgs) -> Result<Exit, 
         }
     }
     let verb = if dry { "would forget" } else { "forgot" };
-    say(&mut stdout(), &format!("{verb} {of}\n"));
+    context.print(&format!("{verb} {of}\n"));
     Ok(Exit::Done)
 }
 
@@ -98,7 +112,7 @@ pub fn diff(context: &mut Context, args: &DiffArgs) -> Result<Exit, Stop> {
     } else {
         text
     };
-    say(&mut stdout(), &text);
+    context.print(&text);
     Ok(Exit::Done)
 }
 

@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use super::Context;
 use crate::{
     cli::{Planning, PullPolicy},
+    engine::{CallError, Problem},
     event::Event,
     exit::{Exit, Stop},
     project::Service,
+    text::join,
 };
 
 /// What is to be fetched, by service.
@@ -65,24 +67,70 @@ impl Context {
             return Ok(());
         }
         let began = Instant::now();
-        let line = |text: &str| self.emit(Event::Output { line: text.to_owned() });
         if !work.pull.is_empty() {
             self.emit(Event::Pulling { services: work.pull.clone() });
-            self.docker().fetch("pull", &work.pull, line).map_err(|error| not_prepared(error, "pull"))?;
+            self.fetch_by("pull", &work.pull)?;
         }
         if !work.build.is_empty() {
             self.emit(Event::Building { services: work.build.clone() });
-            self.docker().fetch("build", &work.build, line).map_err(|error| not_prepared(error, "build"))?;
+            self.fetch_by("build", &work.build)?;
         }
         self.emit(Event::Prepared { took: began.elapsed() });
         Ok(())
     }
+
+    fn fetch_by(&self, verb: &str, services: &[String]) -> Result<(), Stop> {
+        let mut last = String::new();
+        let line = |text: &str| {
+            // Compose may say why once in its progress and once at the end.
+            if text != last {
+                self.emit(Event::Output { line: text.to_owned() });
+                text.clone_into(&mut last);
+            }
+        };
+        self.docker().fetch(verb, services, line).map_err(|error| not_prepared(error, verb, services))
+    }
 }
 
-fn not_prepared(error: crate::engine::CallError, verb: &str) -> Stop {
+/// In one line: what led to it has been shown as it came.
+fn not_prepared(error: CallError, verb: &str, services: &[String]) -> Stop {
+    let last = match &error.problem {
+        Problem::Failed { stderr, .. } => telling(stderr),
+        _ => None,
+    };
     let stop = Stop::from(error);
+    let why = last.filter(|_| stop.hint.is_none()).unwrap_or(stop.message.clone());
     match stop.exit {
         Exit::Interrupted => stop,
-        _ => Stop { message: format!("the {verb} failed, nothing was touched: {}", stop.message), ..stop },
+        _ => Stop {
+            message: format!("the {verb} of {} failed, nothing was touched: {why}", join(services)),
+            ..stop
+        },
+    }
+}
+
+/// The line that says why: the last one with an error of the engine's, else the last one.
+fn telling(output: &str) -> Option<String> {
+    let error = |line: &str| {
+        let marks = ["Error response from daemon: ", " Error "].iter();
+        marks.filter_map(|mark| line.split_once(mark)).map(|(_, error)| error.to_owned()).next()
+    };
+    let last = || output.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned());
+    output.lines().rev().find_map(error).or_else(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::telling;
+
+    #[test]
+    fn one_line_says_why() {
+        let pull = " Image a Pulling\n Image a Error manifest unknown\n Image b Interrupted\n";
+        assert_eq!(telling(pull).as_deref(), Some("manifest unknown"));
+        let engine = "Error response from daemon: no such host\n Image b Interrupted";
+        assert_eq!(telling(engine).as_deref(), Some("no such host"));
+        let build = "#1 load\n#5 ERROR: make: exit code: 2\nfailed to solve: exit code: 2\n\n";
+        assert_eq!(telling(build).as_deref(), Some("failed to solve: exit code: 2"));
+        assert_eq!(telling("\n"), None);
     }
 }

@@ -30,9 +30,9 @@ mod watchdog;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    io::Write,
+    io::{Write, stdout},
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub use self::start::run;
@@ -54,6 +54,8 @@ pub struct Context {
     pub sink: Arc<Hub>,
     pub waiter: Waiter,
     pub began: Instant,
+    /// Of what is printed to stdout.
+    pub look: report::Look,
     pub flags: ComposeFlags,
     /// A compose file that came from a pipe.
     pub piped: Option<piped::Piped>,
@@ -75,13 +77,18 @@ fn docker(globals: Vec<OsString>, flags: Vec<OsString>, file: Option<Vec<u8>>) -
 }
 
 impl Context {
-    fn new(docker_globals: Vec<OsString>, mut flags: ComposeFlags) -> Result<Context, Stop> {
+    /// `reads`: it is for a command that prints something and touches nothing.
+    fn new(docker_globals: Vec<OsString>, mut flags: ComposeFlags, reads: bool) -> Result<Context, Stop> {
         let piped = piped::take(&mut flags)?;
         let text = piped.as_ref().map(|piped| piped.text.clone());
         let docker = docker(docker_globals, flags.args(), text)?;
         let waker = Arc::new(Waker::default());
         let look = environment::look(flags.ansi, flags.verbose);
-        let sink = Arc::new(Hub::new(report::sink(environment::progress(&flags), look)));
+        let progress = environment::progress(&flags);
+        let sink = Arc::new(Hub::new(report::sink(progress, look)));
+        if reads && report::is_live(progress, &look) {
+            sink.on(Duration::ZERO, &Event::Loading);
+        }
         let began = Instant::now();
         let interrupt = listen(&waker, docker.runner(), &sink, began)?;
         let platform = Compose {
@@ -95,7 +102,8 @@ impl Context {
         };
         let files = files::read(&flags, piped.as_ref());
         let waiter = Waiter::new(waker, interrupt);
-        Ok(Context { platform, sink, waiter, began, flags, piped, files, warned: Mutex::default() })
+        let look = environment::look_of_stdout(flags.ansi);
+        Ok(Context { platform, sink, waiter, began, look, flags, piped, files, warned: Mutex::default() })
     }
 
     pub fn docker(&self) -> &Docker {
@@ -104,6 +112,12 @@ impl Context {
 
     pub fn emit(&self, event: Event) {
         self.sink.on(self.began.elapsed(), &event);
+    }
+
+    /// To stdout, in the place of what said that it is on its way.
+    pub fn print(&self, text: &str) {
+        self.sink.pause();
+        say(&mut stdout(), text);
     }
 
     /// A warning about the whole project.

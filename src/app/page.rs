@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::{Context, environment};
+use super::{Context, checkout, environment, files};
 use crate::{
-    cli::Watching,
+    cli::{self, Watching},
     exit::Stop,
+    keep::Owner,
     plan::{Plan, ServicePlan},
-    report::Page,
+    report::{About, Page},
 };
 
 impl Context {
@@ -20,6 +21,14 @@ impl Context {
         let page = Page::open(Path::new(path), environment::now()).map_err(|error| {
             Stop::error(format!("the report {path} cannot be written ({error}); nothing was touched"))
         })?;
+        let (here, folder) = (Owner::here(), files::folder(&self.flags));
+        page.about(About {
+            command: cli::as_typed(std::env::args_os().skip(1)),
+            who: format!("{}@{}", here.user, here.host),
+            engine: self.docker().engine_name().unwrap_or_default(),
+            commit: folder.as_deref().and_then(checkout::commit).map(|c| c.to_string()).unwrap_or_default(),
+            folder: folder.map(|folder| folder.display().to_string()).unwrap_or_default(),
+        });
         self.sink.add(Box::new(page.clone()));
         Ok(Some(page))
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::Container,
-    event::{Outcome, Verdict},
+    event::{KEPT, Outcome, Verdict},
     execute::ServiceResult,
     keep::{self, Deployed, Owner, Revision, Store},
     project::{Document, Service},
@@ -199,12 +199,21 @@ impl Change<'_> {
         u64::try_from(time.as_millis()).ok()
     }
 
+    /// What its image is called: in a rollback the kept tag stands in for the name that was written.
+    fn reference(&self, service: &Service) -> Option<String> {
+        let origin = self.errand.origin.as_ref();
+        let then = origin.and_then(|origin| origin.revision.services.get(&service.name)?.reference.clone());
+        then.or_else(|| Some(service.image.reference.clone()))
+            .filter(|name| !service.is_provider() && !name.starts_with(KEPT))
+    }
+
     fn deployed(&self, service: &Service) -> Deployed {
         let image = self.ready.observed.images.get(&service.name);
         Deployed {
             hash: service.definition.hash.clone(),
             hash_is_resolved: service.definition.is_resolved,
             image: image.cloned().filter(|_| !service.is_provider()),
+            reference: self.reference(service),
             replicas: service.replicas,
             ..Deployed::default()
         }

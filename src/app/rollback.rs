@@ -15,7 +15,7 @@ use crate::{
     keep::{self, Cause, Deployed, NoTarget, Revision, names},
     project::{Document, Project, built_image},
     report::history::about,
-    text::place::Files,
+    text::{did_you_mean, place::Files},
 };
 
 /// Deploys an earlier revision again, by the same way as `up`.
@@ -69,7 +69,11 @@ impl Context {
             .map_err(|none| no_target(project, &none))?
             .clone();
         if let Some(name) = args.services.iter().find(|name| !target.services.contains_key(*name)) {
-            let message = format!("revision {} has no service {name}; nothing was touched", target.number);
+            let known: Vec<_> = target.services.keys().map(String::as_str).collect();
+            let meant = did_you_mean(name, &known);
+            let end = if meant.is_empty() { meant } else { format!(";{meant}") };
+            let message =
+                format!("revision {} has no service {name}; nothing was touched{end}", target.number);
             return Err(Stop::error(message));
         }
         let document = store.document(target.number)?.ok_or_else(|| {

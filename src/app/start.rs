@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{Context, docker, doctor, environment, history, init, rollback, say, status, up, watchdog};
+use super::{Context, docker, doctor, environment, history, init, load, rollback, say, status, up, watchdog};
 use crate::{
     cli::{self, Cli, CliError, Command, ComposeFlags},
     event::{End, Event},
@@ -85,13 +85,17 @@ fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
     if let Command::Init(args) = &command {
         let target = init::Target::of(&cli.compose, args);
         let flags = target.flags(cli.compose).quiet();
-        return run_in(docker_globals, flags, &|context| init::init(context, args, &target));
+        return run_in(docker_globals, flags, false, &|context| init::init(context, args, &target));
     }
-    let flags = match command {
-        Command::Up(_) | Command::Plan(_) | Command::Rollback(_) | Command::Restart(_) => cli.compose,
-        _ => cli.compose.quiet(),
+    let (flags, reads) = match command {
+        Command::Up(_) | Command::Rollback(_) | Command::Restart(_) => {
+            let dry = cli.compose.dry_run;
+            (cli.compose, dry)
+        }
+        Command::Plan(_) => (cli.compose, true),
+        _ => (cli.compose.quiet(), true),
     };
-    let run = |act: &dyn Fn(&mut Context) -> Result<Exit, Stop>| run_in(docker_globals, flags, act);
+    let run = |act: &dyn Fn(&mut Context) -> Result<Exit, Stop>| run_in(docker_globals, flags, reads, act);
     match &command {
         Command::Up(args) => run(&|context| up::up(context, args)),
         Command::Plan(args) => run(&|context| up::plan(context, args)),
@@ -113,9 +117,10 @@ fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
 fn run_in(
     docker_globals: Vec<OsString>,
     flags: ComposeFlags,
+    reads: bool,
     command: &dyn Fn(&mut Context) -> Result<Exit, Stop>,
 ) -> u8 {
-    let mut context = match Context::new(docker_globals, flags) {
+    let mut context = match Context::new(docker_globals, flags, reads) {
         Ok(context) => context,
         Err(stop) => {
             let hint = stop.hint.map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
@@ -128,8 +133,19 @@ fn run_in(
         Err(stop) => {
             let took = context.began.elapsed();
             let exit_code = stop.exit.code();
-            context.emit(Event::End(End { exit_code, message: stop.message, hint: stop.hint, took }));
+            let absent = load::is_file_absent(&stop).then(|| no_file(&context));
+            let hint = stop.hint.or(absent);
+            context.emit(Event::End(End { exit_code, message: stop.message, hint, took }));
             exit_code
         }
     }
+}
+
+/// What to do where there is no compose file.
+fn no_file(context: &Context) -> String {
+    let without = match context.given_name() {
+        Some(_) => "; \"status\", \"history\" and \"rollback\" of a project that is named need none",
+        None => "",
+    };
+    format!("go to the project's folder, or name its file with -f{without}")
 }

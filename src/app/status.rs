@@ -11,11 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Context, environment, load, say};
+use super::{Context, environment, load};
 use crate::{
     advice,
     cli::{Ansi, Planning, StatusArgs, TableFormat},
     engine::Listener,
+    event::Sink,
     exit::{Exit, Stop},
     keep::{Holder, Revision, lock},
     platform::Platform,
@@ -42,7 +43,7 @@ pub fn status(context: &mut Context, args: &StatusArgs) -> Result<Exit, Stop> {
         true => viewer.watch(),
         false => {
             let status = viewer.look()?;
-            say(&mut stdout(), &viewer.shown(&status, false, environment::now()));
+            context.print(&viewer.shown(&status, false, environment::now()));
             Ok(Exit::Done)
         }
     }
@@ -97,7 +98,7 @@ impl Viewer<'_> {
     fn shown(&self, status: &Status, one_line: bool, now: u64) -> String {
         match self.args.format {
             TableFormat::Json => json(status, one_line),
-            TableFormat::Table => text(status, now),
+            TableFormat::Table => text(status, now, &self.context.look),
         }
     }
 
@@ -114,6 +115,7 @@ impl Viewer<'_> {
             let old = found.as_ref().is_none_or(|(since, _)| since.elapsed() >= LOOK_AGAIN);
             if news.swap(false, Ordering::SeqCst) || old {
                 found = Some((Instant::now(), self.look()?));
+                self.context.sink.pause();
             }
             let Some((_, status)) = &found else { return Ok(Look::Again(TICK)) };
             let read = match &mut screen {

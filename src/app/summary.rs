@@ -2,11 +2,11 @@
 
 use crate::{
     engine::ContainerRef,
-    event::Outcome,
+    event::{Generation, Outcome},
     execute::ServiceResult,
     exit::Exit,
     keep::Cause,
-    plan::Plan,
+    plan::{Plan, ServicePlan},
     text::{duration, join, verb},
 };
 
@@ -24,9 +24,10 @@ pub fn end(plan: &Plan, results: &[ServiceResult], interrupted: bool, cause: Cau
     let mut sentences: Vec<String> = results
         .iter()
         .filter(|result| !result.outcome.is_good())
-        .map(|r| sentence(r, &tried(plan, r, cause)))
+        .map(|r| sentence(r, &tried(plan, r, cause), plan))
         .collect();
     if !done.is_empty() {
+        let done: Vec<_> = done.iter().map(|name| format!("{name}{}", change(plan, name))).collect();
         sentences.insert(0, format!("{} {}", verb(&done, "is", "are"), now(cause)));
     }
     sentences.extend(results.iter().filter_map(hooks_left));
@@ -36,6 +37,15 @@ pub fn end(plan: &Plan, results: &[ServiceResult], interrupted: bool, cause: Cau
         sentences.push(format!("project {} is {}{rest}", plan.project, now(cause)));
     }
     End { exit, message: sentences.join("; "), hint: hint(exit, results, cause) }
+}
+
+/// What ran before is there to go back to.
+pub fn with_first(end: End) -> End {
+    let hint = "what ran before is kept as revision 0; \"docker zdd rollback\" goes back to it";
+    match end.hint {
+        None if end.exit == Exit::Done => End { hint: Some(hint.to_owned()), ..end },
+        _ => end,
+    }
 }
 
 /// The probe's limit may have been passed when there was nothing left to go back to.
@@ -71,9 +81,18 @@ fn exit(results: &[ServiceResult], interrupted: bool) -> Exit {
     }
 }
 
+fn planned<'p>(plan: &'p Plan, service: &str) -> Option<&'p ServicePlan> {
+    plan.services.iter().find(|plan| plan.service == service)
+}
+
+/// ` (v1 → v2)`
+fn change(plan: &Plan, service: &str) -> String {
+    planned(plan, service).map(|one| plan.versions(one).behind(one.verdict)).unwrap_or_default()
+}
+
 /// What a rollout has tried to bring into service.
 fn tried(plan: &Plan, result: &ServiceResult, cause: Cause) -> String {
-    let replicas = plan.services.iter().find(|plan| plan.service == result.service).map(|plan| plan.replicas);
+    let replicas = planned(plan, &result.service).map(|plan| plan.replicas);
     match cause {
         Cause::Up | Cause::Found => "the new version".to_owned(),
         Cause::Restart if replicas == Some(1) => "the new container".to_owned(),
@@ -82,12 +101,16 @@ fn tried(plan: &Plan, result: &ServiceResult, cause: Cause) -> String {
     }
 }
 
-fn sentence(result: &ServiceResult, tried: &str) -> String {
+fn sentence(result: &ServiceResult, tried: &str, plan: &Plan) -> String {
     let name = &result.service;
     // Why stands above it, with the details.
-    let failed = result.failure.as_ref().and_then(|failure| failure.container.as_ref());
-    let failed = failed.map_or("failed".to_owned(), |container| format!("failed ({})", container.name));
-    let serving = serving(result.serving.as_deref());
+    let container = result.failure.as_ref().and_then(|failure| failure.container.as_ref());
+    let is_new = |one: &&ServicePlan| !container.is_some_and(|c| one.before.iter().any(|old| old.id == c.id));
+    let version = planned(plan, name).filter(is_new).and_then(|one| plan.versions(one).of(Generation::New));
+    let which: Vec<_> = container.map(|c| c.name.clone()).into_iter().chain(version).collect();
+    let failed =
+        if which.is_empty() { "failed".to_owned() } else { format!("failed ({})", which.join(", ")) };
+    let serving = serving(result.serving.as_deref(), planned(plan, name).map(|one| (plan, one)));
     match result.outcome {
         Outcome::RolledBack => format!("{name}: {tried} {failed}; {serving}"),
         Outcome::Paused => format!("{name}: paused, because {tried} {failed}; {serving}"),
@@ -122,11 +145,24 @@ fn downtime(result: &ServiceResult) -> Option<String> {
     })
 }
 
-fn serving(containers: Option<&[ContainerRef]>) -> String {
+/// Each with its version where two of them are in the run.
+fn serving(containers: Option<&[ContainerRef]>, planned: Option<(&Plan, &ServicePlan)>) -> String {
+    let version = |container: &ContainerRef| {
+        let (plan, one) = planned?;
+        let is_old = one.before.iter().any(|old| old.id == container.id);
+        plan.versions(one).of(if is_old { Generation::Old } else { Generation::New })
+    };
+    let named = |container: &ContainerRef| {
+        let version = version(container).map(|version| format!(" ({version})"));
+        format!("{}{}", container.name, version.unwrap_or_default())
+    };
     match containers {
         None => "what serves now is unknown".to_owned(),
         Some([]) => "nothing serves now".to_owned(),
-        Some(some) => format!("{} now", verb(&names(some), "serves", "serve")),
+        Some(some) => {
+            let some: Vec<_> = some.iter().map(named).collect();
+            format!("{} now", verb(&some, "serves", "serve"))
+        }
     }
 }
 

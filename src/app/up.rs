@@ -1,11 +1,8 @@
 //! `docker zdd up`, `docker zdd plan` and `docker zdd restart`.
 
-use std::io::stdout;
-
 use super::{
     Context,
     deploy::{Errand, Ready},
-    say,
 };
 use crate::{
     cli::{PlanArgs, PlanFormat, Planning, RestartArgs, UpArgs},
@@ -23,7 +20,7 @@ pub fn plan(context: &mut Context, args: &PlanArgs) -> Result<Exit, Stop> {
         return context.show_plan(ready, "");
     }
     context.platform.preflight(&ready.project, &ready.observed, &mut ready.plan)?;
-    say(&mut stdout(), &format!("{}\n", serde_json::to_string_pretty(&ready.plan).unwrap_or_default()));
+    context.print(&format!("{}\n", serde_json::to_string_pretty(&ready.plan).unwrap_or_default()));
     Ok(if ready.plan.refused() { Exit::Refused } else { Exit::Done })
 }
 

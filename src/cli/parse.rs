@@ -10,13 +10,31 @@ use clap::{Arg, ArgAction, FromArgMatches};
 use super::Cli;
 use super::help::{command, render};
 use crate::plugin;
-use crate::text::{did_you_mean, mask::mask};
+use crate::text::{did_you_mean, mask::mask, nearest};
 
 /// What Compose 5.6 has and this program has not: it works on the same project.
 const COMPOSE_COMMANDS: &[&str] = &[
     "attach", "bridge", "build", "commit", "config", "convert", "cp", "create", "down", "events", "exec",
     "export", "images", "kill", "logs", "ls", "pause", "port", "ps", "publish", "pull", "push", "rm", "run",
     "scale", "start", "stats", "stop", "top", "unpause", "volumes", "wait", "watch",
+];
+/// What `docker compose up` 5.6 has and `up` has not: it always replaces, detaches and waits.
+const COMPOSE_FLAGS: &[&str] = &[
+    "abort-on-container-exit",
+    "abort-on-container-failure",
+    "always-recreate-deps",
+    "attach",
+    "attach-dependencies",
+    "exit-code-from",
+    "menu",
+    "no-attach",
+    "no-color",
+    "no-log-prefix",
+    "no-recreate",
+    "no-start",
+    "renew-anon-volumes",
+    "timestamps",
+    "watch",
 ];
 /// What other tools call it.
 const OTHER_WORDS: &[(&str, &str)] =
@@ -58,11 +76,11 @@ fn family_switch(arg: Arg) -> Arg {
 ///
 /// Help that was asked for, or one line about what is wrong with the words.
 pub fn parse(rest: Vec<OsString>) -> Result<Cli, CliError> {
-    let (name, words) = command_first(&command(), rest);
+    let (name, words) = command_first(&command(), rest.clone());
     match name.as_deref() {
         Some("help") => return Err(help(&words[1..])),
         Some(unknown) if command().find_subcommand(unknown).is_none() => {
-            return Err(unknown_command(unknown));
+            return Err(unknown_command(unknown, &rest));
         }
         _ => {}
     }
@@ -81,7 +99,9 @@ pub fn parse(rest: Vec<OsString>) -> Result<Cli, CliError> {
 /// The help of the command that `words` name, or of `docker zdd` when they name none; an error when it is unknown.
 pub fn help(words: &[OsString]) -> CliError {
     match command_first(&command(), words.to_vec()).0 {
-        Some(name) if command().find_subcommand(&name).is_none() => unknown_command(&name),
+        Some(name) if command().find_subcommand(&name).is_none() => {
+            unknown_command(&name, &[OsString::from(&name)])
+        }
         name => help_of(name.as_deref()),
     }
 }
@@ -108,14 +128,27 @@ fn command_first(root: &clap::Command, words: Vec<OsString>) -> (Option<String>,
     (None, flags)
 }
 
-/// Compose's answer to an unknown command, in its words, and the command that was probably meant.
-fn unknown_command(name: &str) -> CliError {
+/// Compose's answer to an unknown command, in its words, and the command that was probably meant: Compose's own, with
+/// the flags in front of it.
+fn unknown_command(name: &str, typed: &[OsString]) -> CliError {
     let root = command();
     let known: Vec<_> = root.get_subcommands().map(clap::Command::get_name).collect();
     let own = OTHER_WORDS.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
     let hint = match COMPOSE_COMMANDS.contains(&name) {
-        true => format!(" it is a command of Compose: write \"docker compose {name}\""),
-        false => did_you_mean(own, &known),
+        true => {
+            let has_name = |n: &usize| command_first(&root, typed[..*n].to_vec()).0.is_some();
+            let until = (1..typed.len()).find(has_name).unwrap_or(typed.len());
+            let mut words: Vec<_> = typed[..until].iter().map(|word| word.to_string_lossy()).collect();
+            // What follows may be a command of the user's own, with its secrets.
+            words.extend((typed.len() > until).then_some("…".into()));
+            format!(" it is a command of Compose: write \"docker compose {}\"", mask(&words.join(" ")))
+        }
+        false => match (did_you_mean(own, &known), nearest(name, COMPOSE_COMMANDS)) {
+            (meant, Some(theirs)) if meant.is_empty() => {
+                format!(" did you mean \"docker compose {theirs}\"?")
+            }
+            (meant, _) => meant,
+        },
     };
     let unknown = format!("unknown docker command: \"zdd {name}\"");
     match hint.is_empty() {
@@ -138,22 +171,19 @@ fn usage_error(error: &clap::Error, name: Option<&str>, words: &[OsString]) -> C
     let unknown = error.kind() == ErrorKind::UnknownArgument;
     let flag = flag_of(error);
     let docker = docker_flag(&flag, words).filter(|_| unknown);
-    let line = mask(&docker.unwrap_or_else(|| wording(error, &flag, &program)));
+    let line = mask(&docker.unwrap_or_else(|| wording(error, &flag, name, &program)));
     failure(format!("{line}\nSee '{program} --help'\n"))
 }
 
 /// What is wrong, in the words of Compose (pflag's) where it has some.
-fn wording(error: &clap::Error, flag: &str, program: &str) -> String {
+fn wording(error: &clap::Error, flag: &str, name: Option<&str>, program: &str) -> String {
     let value = context(error, ContextKind::InvalidValue);
     // An address may hold a password.
     let shown = if flag == "--probe" { String::new() } else { format!(" \"{value}\"") };
     let invalid = format!("invalid argument{shown} for \"{flag}\" flag");
     match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with("--") => {
-            match context(error, ContextKind::SuggestedArg).as_str() {
-                "" => format!("unknown flag: {flag}"),
-                similar => format!("unknown flag: {flag} (did you mean {similar}?)"),
-            }
+            format!("unknown flag: {flag}{}", meant(&flag[2..], name))
         }
         ErrorKind::UnknownArgument => match flag.strip_prefix('-') {
             Some(letter) => format!("unknown shorthand flag: '{letter}' in {flag}"),
@@ -174,6 +204,18 @@ fn wording(error: &clap::Error, flag: &str, program: &str) -> String {
             line.trim_start_matches("error: ").into()
         }
     }
+}
+
+/// What a flag may be that there is not: clap's own guess takes `--no-recreate` for `--force-recreate`.
+fn meant(flag: &str, name: Option<&str>) -> String {
+    if matches!(name, Some("up" | "plan")) && COMPOSE_FLAGS.contains(&flag) {
+        return " (it is a flag of \"docker compose up\"; there is nothing like it here)".to_owned();
+    }
+    let root = command();
+    let sub = name.and_then(|name| root.find_subcommand(name));
+    let args = root.get_arguments().chain(sub.into_iter().flat_map(clap::Command::get_arguments));
+    let known: Vec<_> = args.filter(|arg| !arg.is_hide_set()).filter_map(Arg::get_long).collect();
+    nearest(flag, &known).map(|known| format!(" (did you mean --{known}?)")).unwrap_or_default()
 }
 
 /// Docker's own flags stand before the plugin's name; behind it docker leaves them to the plugin. Says how to write
@@ -209,6 +251,17 @@ fn without_addresses(words: &[OsString]) -> Vec<String> {
         }
     });
     shown.collect()
+}
+
+/// A call of the plugin as a person types it, without secrets.
+pub fn as_typed(words: impl Iterator<Item = OsString>) -> String {
+    let words: Vec<OsString> = words.collect();
+    let quoted = |word: String| match word.is_empty() || word.contains(|c: char| c.is_whitespace()) {
+        true => format!("'{word}'"),
+        false => word,
+    };
+    let words: Vec<_> = without_addresses(&words).into_iter().map(quoted).collect();
+    mask(&format!("docker {}", words.join(" ")))
 }
 
 /// The flag that an error is about, without the value that clap shows behind it.
@@ -287,6 +340,12 @@ mod tests {
             ("up --bogus", "unknown flag: --bogus"),
             ("up --biuld", "unknown flag: --biuld (did you mean --build?)"),
             ("--bogus up", "unknown flag: --bogus"),
+            ("up --no-cache", "unknown flag: --no-cache"),
+            ("-f a --profil x up", "unknown flag: --profil (did you mean --profile?)"),
+            (
+                "up --no-recreate",
+                "unknown flag: --no-recreate (it is a flag of \"docker compose up\"; there is nothing like it here)",
+            ),
             ("up -Zx", "unknown shorthand flag: 'Z' in -Z"),
             ("up -v", "unknown shorthand flag: 'v' in -v"),
             ("version x", "unknown command \"x\" for \"docker zdd version\""),
@@ -347,6 +406,17 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_shown_as_it_was_typed() {
+        let typed = |line: &str| as_typed(words(line).into_iter());
+        assert_eq!(typed("--context prod zdd up web --build"), "docker --context prod zdd up web --build");
+        assert_eq!(
+            typed("-H tcp://ci:s3cret@prod zdd up --probe http://shop/?token=s3cret"),
+            "docker -H tcp://ci:***@prod zdd up --probe URL"
+        );
+        assert_eq!(as_typed(["up".into(), "a b".into(), "".into()].into_iter()), "docker up 'a b' ''");
+    }
+
+    #[test]
     fn help_is_data_and_no_error() {
         let root = help(&[]);
         assert_eq!((root.exit_code, root.stderr.as_str()), (0, ""));
@@ -383,12 +453,14 @@ mod tests {
     #[test]
     fn a_command_of_compose_or_one_that_is_near_is_named() {
         for (line, hint) in [
-            ("-f a.yaml ps", "it is a command of Compose: write \"docker compose ps\""),
-            ("logs -f web", "it is a command of Compose: write \"docker compose logs\""),
+            ("-f a.yaml ps", "it is a command of Compose: write \"docker compose -f a.yaml ps\""),
+            ("logs -f web", "it is a command of Compose: write \"docker compose logs …\""),
+            ("-p ps ps", "it is a command of Compose: write \"docker compose -p ps ps\""),
             ("help exec", "it is a command of Compose: write \"docker compose exec\""),
             ("pu web", "did you mean \"up\"?"),
             ("rolback", "did you mean \"rollback\"?"),
             ("deploy", "did you mean \"up\"?"),
+            ("lgos -f web", "did you mean \"docker compose logs\"?"),
         ] {
             let message = error(line);
             assert!(message.ends_with(&format!("; {hint}")), "{line}: {message}");
@@ -399,6 +471,10 @@ mod tests {
     #[test]
     fn no_command_of_compose_is_one_of_ours() {
         let ours = command();
+        let up = ours.find_subcommand("up").expect("a command");
+        let flags: Vec<_> =
+            up.get_arguments().chain(ours.get_arguments()).filter_map(Arg::get_long).collect();
+        assert!(!COMPOSE_FLAGS.iter().any(|name| flags.contains(name)));
         assert!(!COMPOSE_COMMANDS.iter().any(|name| ours.find_subcommand(name).is_some()));
         assert!(OTHER_WORDS.iter().all(|(_, own)| ours.find_subcommand(own).is_some()));
     }

@@ -95,6 +95,8 @@ pub struct Endpoint {
     pub aliases: Vec<String>,
     /// The length of the prefix of IPv4: 16. 0 while it does not run.
     pub prefix: u8,
+    /// What it calls others, `NAME:ALIAS`: Docker looks for who has the name whenever it is asked.
+    pub links: Vec<String>,
 }
 
 /// A process of a container, as the engine's machine numbers it.
@@ -151,6 +153,12 @@ pub struct RestartPolicy {
 impl Container {
     pub fn reference(&self) -> ContainerRef {
         ContainerRef { id: self.id.clone(), name: self.name.clone() }
+    }
+
+    /// Its name, also where it has made room for another one with it, as Compose does: `ID_NAME`.
+    pub fn first_name(&self) -> &str {
+        let short = self.id.get(..12).unwrap_or(&self.id);
+        self.name.strip_prefix(short).and_then(|rest| rest.strip_prefix('_')).unwrap_or(&self.name)
     }
 
     /// Running and not known to be unhealthy: it may be answering requests.
@@ -333,6 +341,7 @@ fn networks(value: &Value) -> BTreeMap<String, Endpoint> {
         mac: text(&value["MacAddress"]),
         aliases: list(&value["Aliases"]).map(text).collect(),
         prefix: value["IPPrefixLen"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
+        links: list(&value["Links"]).map(text).collect(),
     };
     value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), endpoint(value))).collect()
 }

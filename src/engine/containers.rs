@@ -95,6 +95,10 @@ impl Engine for Docker {
         self.on_ids(&["update", &format!("--restart={policy}")], ids, self.quick())
     }
 
+    fn rename(&self, id: &str, name: &str) -> Result<(), CallError> {
+        self.runner.run(&self.call(["rename", id, name], self.quick())).map(drop)
+    }
+
     fn log_tail(&self, id: &str, lines: usize) -> Vec<String> {
         let call = self.call(["logs", "--tail", &lines.to_string(), id], self.quick());
         // What the engine says when it fails is not what the container said.

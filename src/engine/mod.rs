@@ -94,6 +94,8 @@ pub trait Engine: Sync {
     /// Sets the restart policy: `no`, `always`, `on-failure:3`.
     fn set_restart(&self, ids: &[String], policy: &str) -> Result<(), CallError>;
 
+    fn rename(&self, id: &str, name: &str) -> Result<(), CallError>;
+
     /// The last lines that a container wrote, oldest first. Empty when its logging driver cannot be read,
     /// or when it is gone.
     fn log_tail(&self, id: &str, lines: usize) -> Vec<String>;

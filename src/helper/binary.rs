@@ -1,11 +1,21 @@
 //! The helper's binaries, as `build.rs` built them.
 
+use miniz_oxide::inflate::decompress_to_vec;
+
 /// A static Linux program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Helper {
-    pub bytes: &'static [u8],
-    /// SHA-256 of the bytes, in hexadecimal.
+    packed: &'static [u8],
+    /// SHA-256 of the program, in hexadecimal.
     pub sha256: &'static str,
+}
+
+impl Helper {
+    /// The program.
+    pub fn bytes(&self) -> Vec<u8> {
+        // What `build.rs` packed can be unpacked: a test does.
+        decompress_to_vec(self.packed).unwrap_or_default()
+    }
 }
 
 /// By Docker's name of the architecture.
@@ -42,7 +52,9 @@ mod tests {
     fn every_helper_is_an_elf_program_with_its_hash() {
         for architecture in architectures() {
             let helper = helper(architecture).unwrap();
-            assert!(helper.bytes.starts_with(b"\x7fELF"), "{architecture}");
+            let bytes = helper.bytes();
+            assert!(bytes.starts_with(b"\x7fELF") && bytes.len() > 100_000, "{architecture}");
+            assert!(helper.packed.len() < bytes.len() * 2 / 3, "{architecture}");
             assert_eq!(helper.sha256.len(), 64);
         }
     }

@@ -263,7 +263,7 @@ fn provide(docker: &Docker, helper: &Helper) -> Result<String, CallError> {
     let image = format!("{REPOSITORY}:{tag}");
     let tags = docker.tags(REPOSITORY)?;
     if !tags.contains_key(tag) {
-        docker.keep_program(&image, PROGRAM, helper.bytes)?;
+        docker.keep_program(&image, PROGRAM, &helper.bytes())?;
     }
     // Another version of this program may be at work with it.
     let _ = docker.remove_tags(&references(tags.keys().filter(|other| *other != tag)));

@@ -1,5 +1,7 @@
 //! What a project's revisions are called on the engine. Pure.
 
+use crate::event::KEPT;
+
 /// The label of a revision's volume that holds it as JSON.
 pub const LABEL: &str = "io.zdd.revision";
 /// The label of a revision's volume by which a project's revisions are found.
@@ -39,10 +41,10 @@ pub fn image_tag(id: &str) -> String {
 /// (`shop-`, `a___b`); such a name is written in hexadecimal.
 pub fn repository(project: &str) -> String {
     match is_repository_name(project) {
-        true => format!("zdd-revision/{project}"),
+        true => format!("{KEPT}{project}"),
         false => {
             let hex: String = project.bytes().map(|byte| format!("{byte:02x}")).collect();
-            format!("zdd-revision/hex/{hex}")
+            format!("{KEPT}hex/{hex}")
         }
     }
 }

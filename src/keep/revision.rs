@@ -74,6 +74,9 @@ pub struct Deployed {
     pub hash_is_resolved: bool,
     /// Absent for one that is run by a provider.
     pub image: Option<String>,
+    /// What the image was called; absent in revisions of before it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     pub replicas: u32,
     /// How long connections to it waited in this rollout, in milliseconds; absent where they did not.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,10 +10,10 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-pub use self::text::Verbose;
+pub use self::text::Text;
 use crate::{
     engine::Replica,
-    event::{PlannedService, Verdict},
+    event::{PlannedService, Verdict, Version, Versions},
     helper::Presence,
     project::{Service, Settings},
     proxy::{Heard, Way},
@@ -52,6 +52,9 @@ pub struct Plan {
     /// Service → how long its connections waited in its last rollouts, the last one first.
     #[serde(skip)]
     pub waits: BTreeMap<String, Vec<Duration>>,
+    /// Service → the ID of the image that it is to run, where that is there already.
+    #[serde(skip)]
+    pub images: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -134,6 +137,14 @@ pub enum Heir {
     Kept(Replica),
 }
 
+/// A name that goes from one container to another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rename {
+    pub name: String,
+    pub from: Replica,
+    pub to: Heir,
+}
+
 /// One thing to do. What it did is undone in reverse order, from the end of what was done to the beginning of its
 /// batch or of the whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -203,6 +214,10 @@ pub enum What {
         containers: Vec<Replica>,
         heirs: Vec<Heir>,
     },
+    /// Names that others are linked to go to who stays.
+    Rename {
+        names: Vec<Rename>,
+    },
     /// Stops, does not remove.
     Stop {
         containers: Vec<Replica>,
@@ -251,9 +266,24 @@ impl Plan {
             verdict: plan.verdict,
             reason: plan.reason.clone(),
             replicas: plan.replicas,
+            versions: self.versions(plan),
             serving: plan.before.iter().filter(|c| c.serves()).map(|c| c.reference()).collect(),
         };
         self.services.iter().map(one).collect()
+    }
+
+    /// What runs of a service, and what is to.
+    pub fn versions(&self, plan: &ServicePlan) -> Versions {
+        let wanted = self.images.get(&plan.service);
+        let to =
+            Version { image: plan.wanted.image.reference.clone(), id: wanted.cloned().unwrap_or_default() };
+        // One image may have two IDs, see `Container::engine_image_id`.
+        let id = |c: &Replica| wanted.filter(|id| c.is_of_image(id)).unwrap_or(&c.engine_image_id).clone();
+        let image = |c: &Replica| if c.image.is_empty() { to.image.clone() } else { c.image.clone() };
+        let running = plan.before.iter().filter(|c| c.runs());
+        let mut from: Vec<_> = running.map(|c| Version { image: image(c), id: id(c) }).collect();
+        from.dedup();
+        Versions { from, to }
     }
 }
 
@@ -302,7 +332,9 @@ impl ServicePlan {
     pub fn is_committed(&self, at: usize) -> bool {
         let batch = |op: &&Operation| op.batch == self.operations[at].batch;
         let mut rest = self.operations[at..].iter().take_while(batch);
-        rest.all(|op| matches!(op.what, What::Stop { .. } | What::Remove { .. } | What::Release))
+        rest.all(|op| {
+            matches!(op.what, What::Rename { .. } | What::Stop { .. } | What::Remove { .. } | What::Release)
+        })
     }
 
     /// Nothing of it may be done.

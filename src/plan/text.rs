@@ -5,22 +5,30 @@ use std::{fmt, time::Duration};
 use super::{Operation, Plan, Refusal, ServicePlan, Start, What};
 use crate::{
     engine::Replica,
+    event::Verdict,
     text::{self, count, duration},
 };
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_plan(f, self, false)
+        Text { plan: self, verbose: false, paint: &|_, text| text.to_owned() }.fmt(f)
     }
 }
 
-/// The plan with the cause of every operation, and with every setting and its source for each service that changes.
-pub struct Verbose<'a>(pub &'a Plan);
+/// A plan as it is shown.
+pub struct Text<'a> {
+    pub plan: &'a Plan,
+    /// With the cause of every operation, and with every setting and its source for each service that changes.
+    pub verbose: bool,
+    /// Gives a text a style, and changes nothing else.
+    pub paint: &'a dyn Fn(&str, &str) -> String,
+}
 
-impl fmt::Display for Verbose<'_> {
+impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_plan(f, self.0, true)?;
-        for service in self.0.services.iter().filter(|service| !service.operations.is_empty()) {
+        self.write_plan(f)?;
+        let changing = self.plan.services.iter().filter(|service| !service.operations.is_empty());
+        for service in changing.filter(|_| self.verbose) {
             writeln!(f, "Settings of {}", service.service)?;
             for (key, value, source) in service.settings().explained() {
                 writeln!(f, "  {key:17}  {value:20}  {source}")?;
@@ -30,36 +38,51 @@ impl fmt::Display for Verbose<'_> {
     }
 }
 
-fn write_plan(f: &mut fmt::Formatter<'_>, plan: &Plan, verbose: bool) -> fmt::Result {
-    writeln!(f, "Project {}", plan.project)?;
-    let width = plan.services.iter().map(|s| s.service.len()).max().unwrap_or(0);
-    for service in &plan.services {
-        write_service(f, service, width, verbose)?;
-    }
-    if !plan.orphans.is_empty() {
-        let names = names(&plan.orphans);
-        match plan.remove_orphans {
-            true => writeln!(f, "  remove orphans: {names}")?,
-            false => writeln!(f, "  orphans, left as they are: {names} (--remove-orphans removes them)")?,
+impl Text<'_> {
+    fn write_plan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan;
+        writeln!(f, "Project {}", plan.project)?;
+        let width = plan.services.iter().map(|s| s.service.len()).max().unwrap_or(0);
+        for service in &plan.services {
+            self.write_service(f, service, width)?;
         }
+        if !plan.orphans.is_empty() {
+            let names = names(&plan.orphans);
+            match plan.remove_orphans {
+                true => writeln!(f, "  remove orphans: {names}")?,
+                false => writeln!(f, "  orphans, left as they are: {names} (--remove-orphans removes them)")?,
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn write_service(&self, f: &mut fmt::Formatter<'_>, plan: &ServicePlan, width: usize) -> fmt::Result {
+        let name = (self.paint)("bold", &format!("{:width$}", plan.service));
+        let verdict = (self.paint)(style(plan.verdict), &format!("{:9}", plan.verdict.word()));
+        let change = self.plan.versions(plan).behind(plan.verdict);
+        writeln!(f, "  {name}  {verdict}  {}{change}", plan.reason)?;
+        let indent = " ".repeat(width + 4);
+        for (number, operation) in plan.operations.iter().enumerate() {
+            write!(f, "{indent}{:>3}. {}", number + 1, describe(operation, plan))?;
+            writeln!(f, "{}", if self.verbose { format!(" [{}]", operation.cause) } else { String::new() })?;
+        }
+        for refusal in &plan.refusals {
+            writeln!(f, "{indent}{} {refusal}", (self.paint)("red", "refused:"))?;
+        }
+        for note in &plan.notes {
+            writeln!(f, "{indent}{} {note}", (self.paint)("cyan", "note:"))?;
+        }
+        Ok(())
+    }
 }
 
-fn write_service(f: &mut fmt::Formatter<'_>, plan: &ServicePlan, width: usize, verbose: bool) -> fmt::Result {
-    writeln!(f, "  {:width$}  {:9}  {}", plan.service, plan.verdict.word(), plan.reason)?;
-    let indent = " ".repeat(width + 4);
-    for (number, operation) in plan.operations.iter().enumerate() {
-        write!(f, "{indent}{:>3}. {}", number + 1, describe(operation, plan))?;
-        writeln!(f, "{}", if verbose { format!(" [{}]", operation.cause) } else { String::new() })?;
+fn style(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unchanged => "dim",
+        Verdict::Create | Verdict::Scale | Verdict::Roll => "green",
+        Verdict::Hold | Verdict::Recreate => "yellow",
+        Verdict::Blocked => "red",
     }
-    for refusal in &plan.refusals {
-        writeln!(f, "{indent}refused: {refusal}")?;
-    }
-    for note in &plan.notes {
-        writeln!(f, "{indent}note: {note}")?;
-    }
-    Ok(())
 }
 
 impl fmt::Display for Refusal {
@@ -96,6 +119,10 @@ fn describe(operation: &Operation, plan: &ServicePlan) -> String {
         What::Drain { containers, .. } => {
             let ways: String = plan.ways.iter().map(ToString::to_string).collect();
             format!("drain {}{ways}", names(containers))
+        }
+        What::Rename { names } => {
+            let names: Vec<_> = names.iter().map(|one| one.name.as_str()).collect();
+            format!("give the name {} to who stays (rollback: give it back)", names.join(", "))
         }
         What::Stop { containers } => format!("stop {} (rollback: start again)", names(containers)),
         What::Remove { containers } => format!("remove {}", names(containers)),

@@ -320,8 +320,7 @@ fn writable_volume(mount: &Mount) -> Option<Hazard> {
 }
 
 /// Services that reach this one by a `links` name, although it has no alias that means all its containers. Inside the
-/// linking container a link's name means the one container that ran when it was started (Compose 5.6.1, tried), so it
-/// is dead after a rollout; an alias on a network is not.
+/// linking container a link's name means one container (Compose 5.6.1, tried); an alias on a network means all.
 pub fn linked_by<'f>(name: &str, file: &'f File) -> Vec<&'f str> {
     let has_alias = |attachment: &Attachment| !attachment.aliases.is_empty();
     if file.services.get(name).is_some_and(|raw| raw.networks.values().flatten().any(has_alias)) {

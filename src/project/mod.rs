@@ -57,6 +57,8 @@ pub struct Project {
     pub notify: Option<Notify>,
     /// Some services are only there because the command line names them; no enabled profile has them.
     pub by_name: bool,
+    /// Compose joins names as its first version did (`--compatibility`).
+    pub compatible: bool,
     /// What Compose printed, as it is kept with a revision.
     pub document: Document,
     /// The same in the form in which it is examined.
@@ -211,7 +213,17 @@ impl Project {
             services.insert(name.clone(), Arc::new(service(name, raw, &file, overrides)?));
         }
         let (name, hosts, file) = (file.name.clone(), host::by_name(&file), Arc::new(file));
-        Ok(Project { name, services, probe, notify, by_name: false, document, file, hosts })
+        Ok(Project {
+            name,
+            services,
+            probe,
+            notify,
+            by_name: false,
+            compatible: overrides.compatible,
+            document,
+            file,
+            hosts,
+        })
     }
 
     /// One of which nothing is known but its name.

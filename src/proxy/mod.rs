@@ -49,9 +49,19 @@ pub enum Way {
 }
 
 /// The ways of a service, one after the other: what is written, or what fits.
-pub fn ways(service: &Service, containers: &[Container], helper: &Presence, heard: &[Heard]) -> Vec<Way> {
+pub fn ways(
+    service: &Service,
+    (containers, neighbors): (&[Container], &[Container]),
+    helper: &Presence,
+    heard: &[Heard],
+) -> Vec<Way> {
     let find = |proxy: Option<&str>, socket: Option<&str>| {
-        let found = Haproxy::find(&service.name, proxy, socket, containers)?;
+        let beside = || {
+            let mine = containers.iter().filter(|c| c.service == service.name);
+            let all: Vec<_> = mine.chain(neighbors).cloned().collect();
+            Haproxy::find(&service.name, proxy, socket, &all)
+        };
+        let found = Haproxy::find(&service.name, proxy, socket, containers).or_else(beside)?;
         found.that_answer(&service.name, containers, heard).map(Way::Haproxy)
     };
     let drain = &service.settings.drain;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Look;
 use crate::advice::{Facts, Finding, Severity};
 use crate::plan::Prospect;
 use crate::project::Project;
@@ -14,6 +15,7 @@ pub struct Page<'a> {
     pub findings: &'a [Finding],
     pub facts: &'a Facts,
     pub project: Option<&'a Project>,
+    pub look: Look,
 }
 
 /// Where a finding stands in the user's files.
@@ -24,7 +26,7 @@ const OF_A_SERVICE: usize = 3;
 const IN_ALL: usize = 20;
 
 pub fn text(page: &Page, place: Place) -> String {
-    let findings: String = page.findings.iter().map(|finding| one(finding, place)).collect();
+    let findings: String = page.findings.iter().map(|finding| one(finding, place, &page.look)).collect();
     format!("{}{findings}{}\n", first(page), last(page))
 }
 
@@ -36,7 +38,7 @@ pub fn in_brief(page: &Page, place: Place) -> String {
         let so_far = of_services.entry(&finding.service).or_default();
         *so_far += 1;
         if shown.len() < IN_ALL && (finding.service.is_none() || *so_far <= OF_A_SERVICE) {
-            shown.push(line(finding, place));
+            shown.push(line(finding, place, &page.look));
         }
     }
     let left = page.findings.len() - shown.len();
@@ -48,9 +50,22 @@ pub fn in_brief(page: &Page, place: Place) -> String {
     format!("{}{}{}{more}\n", first(page), shown.concat(), last(page))
 }
 
-fn line(finding: &Finding, place: Place) -> String {
-    let at = place(finding).map(|place| format!("{place}: ")).unwrap_or_default();
-    format!("{at}{}: {}\n", word(finding.severity), clean(&finding.sentence()))
+fn line(finding: &Finding, place: Place, look: &Look) -> String {
+    let line = format!("{}{}", head(finding, place, look), clean(&finding.sentence()));
+    // A terminal breaks a long line in the middle of a word; a program reads a line for each finding.
+    let lines = if look.is_terminal { look.wrap(&line, "  ") } else { vec![line] };
+    lines.join("\n") + "\n"
+}
+
+/// `compose.yaml:7: warning: `
+fn head(finding: &Finding, place: Place, look: &Look) -> String {
+    let at = place(finding).map(|place| look.paint("dim", &format!("{place}: "))).unwrap_or_default();
+    let style = match finding.severity {
+        Severity::Error => "red",
+        Severity::Warning => "yellow",
+        Severity::Hint => "cyan",
+    };
+    format!("{at}{} ", look.paint(style, &format!("{}:", word(finding.severity))))
 }
 
 /// What becomes of the services when they change.
@@ -73,17 +88,17 @@ fn first(page: &Page) -> String {
     };
     let consent = others(Prospect::NeedsConsent, "needs", "need", "your consent");
     let refused = others(Prospect::Refused, "is", "are", "refused");
-    format!(
-        "{well} of {} can be updated without losing a request{how}{consent}{refused}\n",
+    let line = format!(
+        "{well} of {} can be updated without losing a request{how}{consent}{refused}",
         count(all, "service")
-    )
+    );
+    page.look.paint(if well == all { "green" } else { "yellow" }, &line) + "\n"
 }
 
-fn one(finding: &Finding, place: Place) -> String {
-    let at = place(finding).map(|place| format!("{place}: ")).unwrap_or_default();
+fn one(finding: &Finding, place: Place, look: &Look) -> String {
     let service = finding.service.iter().map(|name| format!("{name}: ")).collect::<String>();
     let problem = clean(&finding.problem);
-    let mut text = format!("{at}{}: {service}{problem}\n", word(finding.severity));
+    let mut text = format!("{}{service}{problem}\n", head(finding, place, look));
     if !finding.remedy.is_empty() {
         let colon = if finding.yaml.is_some() { ":" } else { "" };
         text += &format!("  {}{colon}\n", clean(&finding.remedy));

@@ -10,7 +10,7 @@ use crate::event::Sink;
 pub use crate::story::fixture::*;
 
 pub fn look(columns: usize) -> Look {
-    Look { stderr_is_terminal: true, columns, rows: 24, unicode: true, ..Look::default() }
+    Look { is_terminal: true, columns, rows: 24, unicode: true, ..Look::default() }
 }
 
 /// A writer whose text can be read afterwards.

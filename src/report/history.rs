@@ -5,21 +5,73 @@ use std::{collections::BTreeSet, time::Duration};
 use console::Alignment;
 use indicatif::HumanDuration;
 
+use super::Look;
 use crate::{
-    keep::{Cause, Commit, Revision},
-    text::{self, join},
+    event::Outcome,
+    keep::{Cause, Commit, Deployed, Revision},
+    text::{self, join, short_id, short_image},
 };
 
-const TITLES: [&str; 8] = ["REVISION", "WHEN", "WHO", "COMMIT", "COMMAND", "SERVICES", "TOOK", "OUTCOME"];
+const TITLES: [&str; 9] =
+    ["REVISION", "WHEN", "WHO", "COMMIT", "COMMAND", "SERVICES", "IMAGES", "TOOK", "OUTCOME"];
 
 /// `now` is in seconds since 1970; `pruned` as [`crate::keep::pruned`] finds it.
-pub fn table(revisions: &[Revision], pruned: &BTreeSet<u32>, now: u64) -> String {
-    let rows = revisions.iter().rev().map(|revision| row(revision, pruned.contains(&revision.number), now));
+pub fn table(revisions: &[Revision], pruned: &BTreeSet<u32>, now: u64, look: &Look) -> String {
+    let images = Images::of(revisions);
+    let rows = revisions.iter().rev();
+    let rows = rows.map(|revision| row(revision, &images, pruned.contains(&revision.number), now));
     let rows: Vec<_> = std::iter::once(TITLES.map(str::to_owned).to_vec()).chain(rows).collect();
-    text::table(&rows, Alignment::Left).join("\n") + "\n"
+    let paint = |row: usize, column: usize, cell: &str| {
+        let style = match row.checked_sub(1) {
+            None => "bold",
+            Some(row) if column == TITLES.len() - 1 => style(revisions[revisions.len() - 1 - row].outcome),
+            Some(_) => "",
+        };
+        look.paint(style, cell)
+    };
+    text::painted_table(&rows, Alignment::Left, &paint).join("\n") + "\n"
 }
 
-fn row(revision: &Revision, pruned: bool, now: u64) -> Vec<String> {
+fn style(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done | Outcome::Unchanged => "green",
+        Outcome::RolledBack | Outcome::RollbackFailed => "red",
+        _ => "yellow",
+    }
+}
+
+/// The names of images that have meant more than one: there the name alone says nothing.
+struct Images<'a>(BTreeSet<&'a str>);
+
+impl<'a> Images<'a> {
+    fn of(revisions: &'a [Revision]) -> Images<'a> {
+        let all = || revisions.iter().flat_map(|revision| revision.services.values());
+        let ambiguous =
+            |one: &&Deployed| all().any(|other| other.reference == one.reference && other.image != one.image);
+        Images(all().filter(ambiguous).filter_map(|one| one.reference.as_deref()).collect())
+    }
+
+    /// What the changed services were to run.
+    fn changed(&self, revision: &Revision) -> String {
+        let mut names: Vec<String> = vec![];
+        for deployed in revision.changed.iter().filter_map(|name| revision.services.get(name)) {
+            let id = deployed.image.as_deref().map(short_id).unwrap_or_default();
+            let name = match &deployed.reference {
+                None => id.to_owned(),
+                Some(reference) if self.0.contains(reference.as_str()) => {
+                    format!("{} {id}", short_image(reference))
+                }
+                Some(reference) => short_image(reference),
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        join(&names)
+    }
+}
+
+fn row(revision: &Revision, images: &Images, pruned: bool, now: u64) -> Vec<String> {
     let is_found = revision.cause == Cause::Found;
     let age = Duration::from_secs(now.saturating_sub(revision.time));
     vec![
@@ -29,6 +81,7 @@ fn row(revision: &Revision, pruned: bool, now: u64) -> Vec<String> {
         revision.commit.as_ref().map(Commit::to_string).unwrap_or_default(),
         revision.cause.to_string(),
         join(&revision.changed),
+        images.changed(revision),
         if is_found { String::new() } else { format!("{:.1}s", revision.seconds) },
         outcome(revision, pruned),
     ]

@@ -25,4 +25,9 @@ impl Sink for Hub {
         let sinks = self.0.read().unwrap_or_else(PoisonError::into_inner);
         sinks.iter().for_each(|sink| sink.on(at, event));
     }
+
+    fn pause(&self) {
+        let sinks = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        sinks.iter().for_each(|sink| sink.pause());
+    }
 }

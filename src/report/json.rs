@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn services() {
         let serving = format!(r#"[{{"id":"{:0>64}","name":"app-1"}}]"#, "app-1");
-        let service = r#"{"service":"app","verdict":"roll","reason":"image changed","replicas":1"#;
+        let service = r#"{"service":"app","verdict":"roll","reason":"image changed","replicas":1,"versions":{"from":[],"to":{"image":"","id":""}}"#;
         let service = format!(r#"{service},"serving":{serving}}}"#);
         let text = format!(r#""planned","project":"shop","services":[{service}]"#);
         assert_eq!(json(planned(&[("app", Verdict::Roll, "image changed", 1)])), expect(&text));

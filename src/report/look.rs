@@ -9,7 +9,7 @@ const WIDEST: usize = 100;
 /// What the output can show. The caller has asked the environment (`NO_COLOR`, `--ansi`, `TERM`, `LANG`, `COLUMNS`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
-    pub stderr_is_terminal: bool,
+    pub is_terminal: bool,
     /// Width of the terminal, 0 when unknown.
     pub columns: usize,
     /// Height of the terminal, 0 when unknown.

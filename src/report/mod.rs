@@ -30,19 +30,48 @@ use crate::event::{Event, Sink};
 use crate::story::Story;
 pub use hub::Hub;
 pub use look::Look;
-pub use page::Page;
+pub use page::{About, Page};
+
+/// Whether lines change in place.
+pub fn is_live(progress: Progress, look: &Look) -> bool {
+    let may = matches!(progress, Progress::Auto | Progress::Brief) && look.is_terminal;
+    may || progress == Progress::Tty
+}
 
 /// The sink that writes to stderr in this format.
 pub fn sink(progress: Progress, look: Look) -> Box<dyn Sink> {
-    let live = progress == Progress::Tty || progress == Progress::Auto && look.stderr_is_terminal;
+    let live = is_live(progress, &look);
     let render = match progress {
         Progress::Json => json::line,
-        Progress::Quiet => quiet::text,
+        Progress::Quiet | Progress::Brief => quiet::text,
         Progress::Auto | Progress::Tty | Progress::Plain => plain::text,
     };
+    let stream = Stream::new(render, look, io::stderr());
     match live.then(|| tty::Tty::new(look)).flatten() {
+        Some(live) if progress == Progress::Brief => Box::new(Brief { live, stream }),
         Some(tty) => Box::new(tty),
-        None => Box::new(Stream::new(render, look, io::stderr())),
+        None => Box::new(stream),
+    }
+}
+
+/// Says that something is on its way until it is there.
+struct Brief {
+    live: tty::Tty,
+    stream: Stream<io::Stderr>,
+}
+
+impl Sink for Brief {
+    fn on(&self, at: Duration, event: &Event) {
+        match event {
+            Event::Loading => return self.live.on(at, event),
+            Event::End(_) => self.live.pause(),
+            _ => {}
+        }
+        self.stream.on(at, event);
+    }
+
+    fn pause(&self) {
+        self.live.pause();
     }
 }
 

@@ -17,6 +17,19 @@ use crate::story::Story;
 /// A service's settings: key, value, where it was written.
 pub type Settings = (String, Vec<(String, String, String)>);
 
+/// Where a run came from. What is not known is empty.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// As it was typed, without secrets.
+    pub command: String,
+    /// `user@host`
+    pub who: String,
+    /// The machine of the engine.
+    pub engine: String,
+    pub folder: String,
+    pub commit: String,
+}
+
 /// Gathers the events and writes the page at the last one.
 #[derive(Clone)]
 pub struct Page(Arc<Mutex<State>>);
@@ -28,6 +41,7 @@ struct State {
     begun: u64,
     story: Story,
     settings: Vec<Settings>,
+    about: About,
     /// What the plain format says.
     log: String,
 }
@@ -44,6 +58,10 @@ impl Page {
 
     pub fn settings(&self, settings: Vec<Settings>) {
         self.state().settings = settings;
+    }
+
+    pub fn about(&self, about: About) {
+        self.state().about = about;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -66,7 +66,8 @@ fn planned(story: &Story) -> Vec<String> {
     let (unchanged, others) = story.unchanged_and_others();
     let plans = others.iter().filter_map(|service| service.plan.as_ref());
     let line = plans.map(|plan| {
-        format!("{}{}: {}", padded(story, &plan.service), plan.verdict.word(), clean(&plan.reason))
+        let why = clean(&(plan.reason.clone() + &plan.change()));
+        format!("{}{}: {why}", padded(story, &plan.service), plan.verdict.word())
     });
     line.chain((!unchanged.is_empty()).then(|| format!("unchanged: {}", words::services(&unchanged))))
         .collect()
@@ -91,7 +92,7 @@ fn of_service(service: &Service, look: &Look, event: &Event) -> Vec<String> {
             std::iter::once(why).chain(details).collect()
         }
         Event::ServiceEnd(end) if end.outcome == Outcome::Unchanged => vec![],
-        Event::ServiceEnd(end) => vec![words::ended(end, true)],
+        Event::ServiceEnd(end) => vec![words::ended(service, end, true)],
         _ => words::doing(event).into_iter().collect(),
     }
 }

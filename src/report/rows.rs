@@ -170,11 +170,12 @@ fn padded<'a>(name: &str, all: impl Iterator<Item = &'a String>, look: &Look) ->
 
 fn service_row(service: &Service, story: &Story, look: &Look) -> Row {
     let (verdict, is_over) = (service.verdict.map_or("", Verdict::word), story.end.is_some());
-    let reason = service.plan.as_ref().map(|plan| clean(&plan.reason)).unwrap_or_default();
+    let change = service.plan.as_ref().map(|plan| clean(&plan.change())).unwrap_or_default();
+    let reason = service.plan.as_ref().map(|plan| clean(&plan.reason) + &change).unwrap_or_default();
     let (mark, style, text, time) = match (&service.end, service.begun()) {
         (Some(end), _) => {
             let (mark, style) = of_outcome(end.outcome);
-            (mark, style, words::ended(end, false), Time::Took(end.took))
+            (mark, style, words::ended(service, end, false), Time::Took(end.took))
         }
         (None, Some(_)) if is_over => {
             (Mark::Attention, "yellow", format!("{verdict}: {}, left there", doing(service)), Time::None)
@@ -182,7 +183,7 @@ fn service_row(service: &Service, story: &Story, look: &Look) -> Row {
         (None, Some(begun)) => {
             let batch = service.batch.filter(|(_, of)| *of > 1);
             let batch = batch.map(|(number, of)| format!(", batch {number} of {of}")).unwrap_or_default();
-            (Mark::Busy, "", format!("{verdict}{batch}: {}", doing(service)), Time::Since(begun))
+            (Mark::Busy, "", format!("{verdict}{change}{batch}: {}", doing(service)), Time::Since(begun))
         }
         (None, None) if service.verdict == Some(Verdict::Blocked) => {
             (Mark::Attention, "yellow", format!("{verdict}: {reason}"), Time::None)
@@ -216,7 +217,13 @@ fn doing(service: &Service) -> String {
 fn container_rows(service: &Service, look: &Look) -> Vec<Row> {
     let row = |container: &Container| {
         let names = service.containers.iter().map(|container| &container.container.name);
-        let name = padded(&container.container.name, names, look);
+        let mut name = padded(&container.container.name, names, look);
+        let version = |c: &Container| service.version_of(&c.container);
+        let versions: Vec<_> = service.containers.iter().filter_map(version).collect();
+        if !versions.is_empty() {
+            let version = version(container).unwrap_or_default();
+            name += &look.paint("dim", &padded(&clean(&version), versions.iter(), look));
+        }
         let (mark, style, text) = container_state(container);
         let time = match (container.phase(), container.took) {
             (None, _) => Time::None,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use console::{Alignment, Term, truncate_str};
 use indicatif::HumanDuration;
 
+use super::Look;
 use crate::keep::{Holder, Life};
 use crate::status::{Condition, ServiceStatus, Status};
-use crate::text::{self, clean, join};
+use crate::text::{self, clean, join, short_image};
 
 /// A column: its heading, and what stands in it.
 type Column = (&'static str, fn(&ServiceStatus, u64) -> String);
@@ -16,7 +17,7 @@ type Column = (&'static str, fn(&ServiceStatus, u64) -> String);
 /// From left to right. A column is added here and nowhere else.
 const COLUMNS: &[Column] = &[
     ("SERVICE", |row, _| row.service.clone()),
-    ("IMAGE", |row, _| row.images.iter().map(|image| short(image)).collect::<Vec<_>>().join(", ")),
+    ("IMAGE", |row, _| row.images.iter().map(|image| short_image(image)).collect::<Vec<_>>().join(", ")),
     ("READY", |row, _| ready(row)),
     ("REVISION", |row, _| row.revision.map(|number| number.to_string()).unwrap_or_default()),
     ("HEALTH", |row, _| row.health.clone()),
@@ -25,13 +26,20 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// The whole text, `now` in seconds since 1970.
-pub fn text(status: &Status, now: u64) -> String {
+pub fn text(status: &Status, now: u64, look: &Look) -> String {
     let head = COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect();
     let row = |row: &ServiceStatus| COLUMNS.iter().map(|(_, of)| of(row, now)).collect();
     let rows: Vec<_> = std::iter::once(head).chain(status.services.iter().map(row)).collect();
     let table = match status.services.is_empty() {
         true => vec![format!("project {} has no services", status.project)],
-        false => text::table(&rows, Alignment::Left),
+        false => text::painted_table(&rows, Alignment::Left, &|row, column, cell| {
+            let style = match row.checked_sub(1) {
+                None => "bold",
+                Some(row) if column == COLUMNS.len() - 1 => style(&status.services[row].condition),
+                Some(_) => "",
+            };
+            look.paint(style, cell)
+        }),
     };
     let rollout = status.rollout.iter().filter(|holder| holder.life != Life::Dead);
     let rollout = rollout.map(|holder| in_progress(holder, now)).collect();
@@ -47,14 +55,6 @@ pub fn json(status: &Status, one_line: bool) -> String {
         false => serde_json::to_string_pretty(status),
     };
     text.unwrap_or_default() + "\n"
-}
-
-/// A digest says nothing beyond its first digits.
-fn short(image: &str) -> String {
-    match image.split_once("sha256:") {
-        Some((name, digits)) if digits.len() > 12 => format!("{name}sha256:{}", &digits[..12]),
-        _ => image.to_owned(),
-    }
 }
 
 fn ready(row: &ServiceStatus) -> String {
@@ -85,6 +85,15 @@ fn condition(condition: &Condition) -> String {
         Condition::Dormant => "profile not enabled".to_owned(),
         Condition::Orphan => "orphan".to_owned(),
         Condition::NoFile => "no file here to compare with".to_owned(),
+    }
+}
+
+fn style(condition: &Condition) -> &'static str {
+    match condition {
+        Condition::UpToDate | Condition::JobDone => "green",
+        Condition::Down | Condition::JobFailed { .. } => "red",
+        Condition::Provider | Condition::Dormant | Condition::NoFile => "dim",
+        _ => "yellow",
     }
 }
 
@@ -137,12 +146,5 @@ mod tests {
         assert_eq!(fitted("abcdef\nb\nc\nd\n", 3, 3), ["abc", "b"]);
         assert_eq!(fitted("a\n\nb c d ef\n", 9, 3), ["a", "", "b c", "d", "ef"]);
         assert_eq!(fitted("a\n", 1, 3), ["a"]);
-    }
-
-    #[test]
-    fn a_digest_is_cut_and_a_tag_is_not() {
-        let digits = "0123456789abcdef".repeat(4);
-        assert_eq!(short(&format!("web@sha256:{digits}")), "web@sha256:0123456789ab");
-        assert_eq!(short("web:1.2"), "web:1.2");
     }
 }

@@ -58,6 +58,10 @@ impl Sink for Tty {
     fn on(&self, at: Duration, event: &Event) {
         self.screen().on(at, event);
     }
+
+    fn pause(&self) {
+        self.screen().take_down();
+    }
 }
 
 impl Drop for Tty {

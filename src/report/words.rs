@@ -71,6 +71,9 @@ pub fn doing(event: &Event) -> Option<String> {
         Event::Reloaded { proxy, .. } => {
             format!("{} was told to look the service's name up again", proxy.name)
         }
+        Event::Renamed { container, name, .. } => {
+            format!("{} is called {name} now, as others are linked to that name", container.name)
+        }
         Event::Observing { time, .. } => format!("watching the new version for {}", stopwatch(*time)),
         Event::HookBegin { container, hook, .. } => format!("running {}", hook_of(hook, container)),
         Event::Hook { container, hook, error: None, .. } => format!("{} done", hook_of(hook, container)),
@@ -133,15 +136,36 @@ pub fn waiting(health: &str, limit: Duration) -> String {
     }
 }
 
-/// `done, serving app-4 and app-5`.
-pub fn ended(end: &ServiceEnd, with_time: bool) -> String {
+/// `app-4 and app-5`, with their version where another one is in the run: `app-4 (v1) and app-5 (v2)`.
+fn versions(service: &Service, containers: &[ContainerRef]) -> String {
+    let version = |container: &ContainerRef| service.version_of(container);
+    let all: Vec<_> = containers.iter().map(version).collect();
+    let name = |container: &ContainerRef| clean(&container.name);
+    match all.as_slice() {
+        [Some(first), rest @ ..] if rest.iter().all(|other| other.as_ref() == Some(first)) => {
+            format!("{} ({})", self::containers(containers), clean(first))
+        }
+        _ => join(
+            &containers
+                .iter()
+                .map(|c| match version(c) {
+                    Some(version) => format!("{} ({})", name(c), clean(&version)),
+                    None => name(c),
+                })
+                .collect::<Vec<_>>(),
+        ),
+    }
+}
+
+/// `done, serving app-4 and app-5 (v2)`.
+pub fn ended(service: &Service, end: &ServiceEnd, with_time: bool) -> String {
     let (word, skipped) = (end.outcome.word(), end.outcome == Outcome::Skipped);
     let time = if with_time && !skipped { format!(" in {}", stopwatch(end.took)) } else { String::new() };
     match end.serving.as_deref() {
         None => format!("{word}{time}, what serves is unknown"),
         Some([]) if skipped => word.to_owned(),
         Some([]) => format!("{word}{time}, nothing serves"),
-        Some(some) => format!("{word}{time}, serving {}", containers(some)),
+        Some(some) => format!("{word}{time}, serving {}", versions(service, some)),
     }
 }
 

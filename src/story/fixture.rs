@@ -51,12 +51,24 @@ pub fn planned(services: &[(&str, Verdict, &str, u32)]) -> Event {
         verdict,
         reason: reason.to_owned(),
         replicas,
+        versions: Versions::default(),
         serving: match verdict {
             Verdict::Create => vec![],
             _ => (1..=replicas).map(|n| named(&format!("{service}-{n}"))).collect(),
         },
     };
     Event::Planned { project: "shop".to_owned(), services: services.iter().map(service).collect() }
+}
+
+/// The same run with another image: `v1` of `web`, then this one.
+pub fn versioned(mut run: Run, to: &str) -> Run {
+    let version = |image: &str| Version { image: image.to_owned(), id: image.to_owned() };
+    for (_, event) in &mut run {
+        if let Event::Planned { services, .. } = event {
+            services[0].versions = Versions { from: vec![version("web:v1")], to: version(to) };
+        }
+    }
+    run
 }
 
 pub fn begin(service: &str, replicas: u32, batches: u32) -> Event {

@@ -89,6 +89,12 @@ impl Service {
         self.failures.iter().find(|(.., rollback)| *rollback).map(|(at, ..)| *at)
     }
 
+    /// Where two versions of it are in the run.
+    pub fn version_of(&self, container: &ContainerRef) -> Option<String> {
+        let known = self.containers.iter().find(|known| known.container.id == container.id)?;
+        self.plan.as_ref()?.versions.of(known.generation)
+    }
+
     pub fn is_touched(&self) -> bool {
         self.containers.iter().any(|container| container.phase().is_some())
     }

@@ -4,6 +4,7 @@
 mod clean;
 pub mod date;
 pub mod duration;
+mod image;
 mod list;
 pub mod mask;
 pub mod place;
@@ -13,6 +14,7 @@ pub mod variable;
 pub mod yaml;
 
 pub use clean::{clean, clean_lines, cut_front};
+pub use image::{repository_and_version, short_id, short_image};
 pub use list::{count, join, verb};
-pub use similar::did_you_mean;
-pub use table::table;
+pub use similar::{did_you_mean, nearest};
+pub use table::{painted_table, table};

@@ -4,7 +4,7 @@
 const LETTERS: usize = 3;
 
 /// The known word that is nearest, if it is near: `delay` for `dealy`.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     // `max-failure-ratio` and `Rolling` are only written otherwise.
     let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
     let word = plain(word);

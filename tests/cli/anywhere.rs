@@ -29,6 +29,31 @@ fn haproxy() -> Scenario {
     Scenario::new(&file).haproxy("web", 4, 1).with([new("lb-1").is("running"), old("web-1")])
 }
 
+/// Made by docker-compose 1, with one that is linked to it.
+fn links() -> Scenario {
+    let lb = new("lb-1").is("running").linked_to(&["shop_web_1:web"]);
+    let file = project(&[("lb", "image: lb"), ("web", &format!("image: web\n{HEALTHCHECK}"))]);
+    Scenario::new(&file).with([lb, old("web-1").by_compose_1()])
+}
+
+fn at_each_with_links(disturb: Disturb) {
+    let has_name = |world: &World| world.containers.iter().any(|c| c.name == "shop_web_1" && serves(c));
+    let is_wanted =
+        |world: &World, c: &Container| serves(c) && c.config_hash == hash_of(&c.service) && has_name(world);
+    let story = Story { first: &["up"], again: &["up"], is_wanted: &is_wanted };
+    at_each_of(&story, changes, || links().host(), 1, disturb);
+}
+
+#[test]
+fn a_call_fails_with_links() {
+    at_each_with_links(fails);
+}
+
+#[test]
+fn killed_with_links() {
+    at_each_with_links(is_killed);
+}
+
 #[test]
 fn a_call_fails_in_batches() {
     at_each(any, batches, 2, fails);

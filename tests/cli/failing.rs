@@ -300,7 +300,7 @@ fn exits_on_the_first_start() {
     assert_snapshot!(scenario.run(&["up"]), @r#"
     exit code: 3
     --- stderr
-    [TIME]  web  create: not running
+    [TIME]  web  create: not running (web)
     [TIME]  web  create 2 replicas
     [TIME]  web  shop-web-1 started
     [TIME]  web  shop-web-2 started
@@ -2004,7 +2004,7 @@ fn a_revived_one_fails() {
     assert_snapshot!(scenario.run(&["up"]), @r#"
     exit code: 3
     --- stderr
-    [TIME]  web  create: not running
+    [TIME]  web  create: not running (web)
     [TIME]  web  create 2 replicas
     [TIME]  web  shop-web-1 started
     [TIME]  web  shop-web-2 started

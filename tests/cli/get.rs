@@ -211,6 +211,7 @@ fn where_it_cannot_install_it_says_what_to_do() {
         executable(&somebody.path("bin/uname"), &format!("#!/bin/sh\ncase $1 in {answer};; esac\n"));
         let (code, text) = somebody.get(&[]);
         assert!(code == 1 && text.contains(message), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("get: ")).count(), 1, "{text}");
     }
     let mut alone = Command::new("/bin/sh");
     alone.arg(SCRIPT).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", somebody.path("home"));

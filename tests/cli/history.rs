@@ -97,7 +97,14 @@ fn what_ran_before_the_first_rollout_is_revision_0() {
     assert!(recorded.is_some() && recorded < begun, "before anything is touched: {output}");
     let table = host.run(&["history"]).stdout;
     let row: Vec<_> = table.lines().last().expect("a row").split_whitespace().collect();
-    assert_eq!((row[0], &row[row.len() - 4..]), ("0", &["found", "web", "-", "done"][..]), "{table}");
+    let id: String = ran.trim_start_matches("sha256:").chars().take(12).collect();
+    assert_eq!(
+        (row[0], &row[row.len() - 6..]),
+        ("0", &["found", "web", "web", id.as_str(), "-", "done"][..]),
+        "{table}"
+    );
+    let kept = "hint: what ran before is kept as revision 0; \"docker zdd rollback\" goes back to it\n";
+    assert!(output.stderr.ends_with(kept), "{output}");
 
     let output = host.run(&["rollback"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
@@ -248,7 +255,7 @@ fn back_to_an_image_whose_tag_has_moved() {
     assert_snapshot!(output, @r#"
     exit code: 0
     --- stderr
-    [TIME]  web  roll: image changed
+    [TIME]  web  roll: image changed (94cf65b55eff → 3d7d6ef7f201)
     [TIME]  web  roll to 1 replica
     [TIME]  web  shop-web-4 started
     [TIME]  web  waiting until healthy, at most [TIME]
@@ -256,7 +263,7 @@ fn back_to_an_image_whose_tag_has_moved() {
     [TIME]  web  shop-web-3 stopping (grace 10s)
     [TIME]  web  shop-web-3 stopped (exit code 0)
     [TIME]  web  shop-web-3 removed
-    [TIME]  web  done in [TIME], serving shop-web-4
+    [TIME]  web  done in [TIME], serving shop-web-4 (3d7d6ef7f201)
 
     web           [TIME] to [TIME]
       shop-web-3  [BAR]
@@ -264,7 +271,7 @@ fn back_to_an_image_whose_tag_has_moved() {
                   ░ starting  █ serving  ▓ stopping
     start [TIME], health [TIME], stop [TIME], total [TIME]
 
-    web is back at revision 1
+    web (94cf65b55eff → 3d7d6ef7f201) is back at revision 1
     hint: the file may differ: "docker zdd diff" shows how, "docker zdd up" deploys it again
     --- calls
     docker compose config
@@ -432,7 +439,7 @@ fn the_plan_of_a_rollback_takes_no_lock() {
     assert_snapshot!(output.stdout.replace(by, "WHO"), @"
     Rollback to revision 1 (up of web by WHO, done)
     Project shop
-      web  roll       image changed
+      web  roll       image changed (94cf65b55eff → 3d7d6ef7f201)
              1. start 1 new container (scale 2; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
              3. drain shop-web-3
@@ -509,7 +516,7 @@ fn a_rollback_that_fails_says_what_serves() {
     assert_eq!(output.exit.code(), Some(3));
     assert_snapshot!(output.stderr.lines().rev().take(2).collect::<Vec<_>>().join("\n"), @r#"
     hint: "docker zdd history" lists the revisions, "docker zdd rollback --to N" goes to one of them
-    web: revision 1 failed (shop-web-4); shop-web-3 serves now
+    web: revision 1 failed (shop-web-4, 3d7d6ef7f201); shop-web-3 (94cf65b55eff) serves now
     "#);
     let revision = last(&output);
     assert_eq!(
@@ -575,7 +582,7 @@ fn a_rollback_passes_over_what_would_change_nothing() {
     assert_eq!(last(&third).changed, ["worker"], "{third}");
     let output = host.run(&["rollback"]);
     assert_eq!(output.exit.code(), Some(0), "{output}");
-    assert!(output.stderr.contains("web is back at revision 1\n"), "{output}");
+    assert!(output.stderr.contains(") is back at revision 1\n"), "{output}");
     assert_eq!(last(&output).cause.to_string(), "rollback to 1");
 }
 
@@ -788,7 +795,14 @@ fn the_history_of_a_service() {
     assert_eq!(table.lines().count(), 3, "{table}");
     assert!(table.starts_with("REVISION   WHEN"), "{table}");
     assert_eq!(host.run(&["history", "web"]).stdout.lines().count(), 3);
-    assert_eq!(host.run(&["history", "db"]).stdout.lines().count(), 1);
+    let unknown = host.run(&["history", "wbe"]);
+    assert_eq!((unknown.exit.code(), unknown.stdout.lines().count()), (Some(0), 1), "{unknown}");
+    assert_eq!(unknown.stderr, "no revision has a service wbe; did you mean \"web\"?\n");
+    let unknown = host.run(&["rollback", "wbe"]).stderr;
+    assert!(
+        unknown.contains(" has no service wbe; nothing was touched; did you mean \"web\"?\n"),
+        "{unknown}"
+    );
 }
 
 #[test]

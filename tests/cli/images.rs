@@ -30,7 +30,7 @@ fn built_because_it_is_missing() {
     [TIME]  |  Image shop-web Building
     [TIME]  |  Image shop-web Built
     [TIME]  images ready in [TIME]
-    [TIME]  web  create: not running
+    [TIME]  web  create: not running (shop-web)
     [TIME]  unchanged: db
     [TIME]  web  create 1 replica
     [TIME]  web  shop-web-1 started
@@ -43,7 +43,7 @@ fn built_because_it_is_missing() {
                   ░ starting  █ serving
     build [TIME], start [TIME], health [TIME], total [TIME]
 
-    web is up to date
+    web (shop-web) is up to date
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -79,14 +79,14 @@ fn built_because_it_is_missing() {
 #[test]
 fn built_on_request_and_the_image_changed() {
     let scenario = Scenario::new(&built()).offers_new("shop-web").with([new("db-1"), new("web-1")]);
-    assert_snapshot!(scenario.run(&["up", "--build"]), @"
+    assert_snapshot!(scenario.run(&["up", "--build"]), @r#"
     exit code: 0
     --- stderr
     [TIME]  building web
     [TIME]  |  Image shop-web Building
     [TIME]  |  Image shop-web Built
     [TIME]  images ready in [TIME]
-    [TIME]  web  roll: image changed
+    [TIME]  web  roll: image changed (dbd04f676d39 → 70cce55fb95a)
     [TIME]  unchanged: db
     [TIME]  web  roll to 1 replica
     [TIME]  web  shop-web-2 started
@@ -95,7 +95,7 @@ fn built_on_request_and_the_image_changed() {
     [TIME]  web  shop-web-1 stopping (grace 10s)
     [TIME]  web  shop-web-1 stopped (exit code 0)
     [TIME]  web  shop-web-1 removed
-    [TIME]  web  done in [TIME], serving shop-web-2
+    [TIME]  web  done in [TIME], serving shop-web-2 (70cce55fb95a)
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -103,7 +103,8 @@ fn built_on_request_and_the_image_changed() {
                   ░ starting  █ serving  ▓ stopping
     build [TIME], start [TIME], health [TIME], stop [TIME], total [TIME]
 
-    web is up to date
+    web (dbd04f676d39 → 70cce55fb95a) is up to date
+    hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -144,7 +145,7 @@ fn built_on_request_and_the_image_changed() {
     db-1 new healthy
     web-2 new healthy
     at least: 1 of db, 1 of web
-    ");
+    "#);
 }
 
 #[test]
@@ -191,9 +192,7 @@ fn the_build_fails() {
     [TIME]  | #1 [internal] load build definition
     [TIME]  | #5 ERROR: process "/bin/sh -c make" did not complete: exit code: 2
     [TIME]  | failed to solve: exit code: 2
-    the build failed, nothing was touched: docker compose build failed: #1 [internal] load build definition
-    #5 ERROR: process "/bin/sh -c make" did not complete: exit code: 2
-    failed to solve: exit code: 2
+    the build of web failed, nothing was touched: failed to solve: exit code: 2
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -219,7 +218,7 @@ fn missing_and_not_to_be_built() {
     --- stderr
     [TIME]  pulling web
     [TIME]  | pull access denied for shop-web
-    the pull failed, nothing was touched: docker compose pull failed: pull access denied for shop-web
+    the pull of web failed, nothing was touched: pull access denied for shop-web
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -246,7 +245,7 @@ fn pulled_because_it_is_missing() {
     [TIME]  |  Image web Pulling
     [TIME]  |  Image web Pulled
     [TIME]  images ready in [TIME]
-    [TIME]  web  roll: image and configuration changed
+    [TIME]  web  roll: image and configuration changed (d8715625b081 → 3d7d6ef7f201)
     [TIME]  web  roll to 1 replica
     [TIME]  web  shop-web-2 started
     [TIME]  web  waiting until healthy, at most [TIME]
@@ -254,7 +253,7 @@ fn pulled_because_it_is_missing() {
     [TIME]  web  shop-web-1 stopping (grace 10s)
     [TIME]  web  shop-web-1 stopped (exit code 0)
     [TIME]  web  shop-web-1 removed
-    [TIME]  web  done in [TIME], serving shop-web-2
+    [TIME]  web  done in [TIME], serving shop-web-2 (3d7d6ef7f201)
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -262,7 +261,7 @@ fn pulled_because_it_is_missing() {
                   ░ starting  █ serving  ▓ stopping
     pull [TIME], start [TIME], health [TIME], stop [TIME], total [TIME]
 
-    web is up to date
+    web (d8715625b081 → 3d7d6ef7f201) is up to date
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -303,14 +302,14 @@ fn pulled_because_it_is_missing() {
 fn pulled_on_request() {
     let scenario = Scenario::new(&built()).offers_new("postgres:17").with([new("db-1"), new("web-1")]);
     let output = scenario.run(&["up", "--pull", "always"]);
-    assert_snapshot!(output, @"
+    assert_snapshot!(output, @r#"
     exit code: 0
     --- stderr
     [TIME]  pulling db
     [TIME]  |  Image postgres:17 Pulling
     [TIME]  |  Image postgres:17 Pulled
     [TIME]  images ready in [TIME]
-    [TIME]  db  roll: image changed
+    [TIME]  db  roll: image changed (0a2b3f257491 → eaecdb04b9b9)
     [TIME]  unchanged: web
     [TIME]  db  roll to 1 replica
     [TIME]  db  shop-db-2 started
@@ -319,7 +318,7 @@ fn pulled_on_request() {
     [TIME]  db  shop-db-1 stopping (grace 10s)
     [TIME]  db  shop-db-1 stopped (exit code 0)
     [TIME]  db  shop-db-1 removed
-    [TIME]  db  done in [TIME], serving shop-db-2
+    [TIME]  db  done in [TIME], serving shop-db-2 (eaecdb04b9b9)
 
     db           [TIME] to [TIME]
       shop-db-1  [BAR]
@@ -327,7 +326,8 @@ fn pulled_on_request() {
                  ░ starting  █ serving  ▓ stopping
     pull [TIME], start [TIME], health [TIME], stop [TIME], total [TIME]
 
-    db is up to date
+    db (0a2b3f257491 → eaecdb04b9b9) is up to date
+    hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -368,7 +368,7 @@ fn pulled_on_request() {
     db-2 new healthy
     web-1 new healthy
     at least: 1 of db, 1 of web
-    ");
+    "#);
 }
 
 #[test]
@@ -382,8 +382,7 @@ fn the_pull_fails() {
     [TIME]  |  Image web Pulling
     [TIME]  |  Image web Error manifest unknown
     [TIME]  | Error response from daemon: manifest unknown
-    the pull failed, nothing was touched: docker compose pull failed:  Image web Pulling
-     Image web Error manifest unknown
+    the pull of web failed, nothing was touched: manifest unknown
     --- calls
     docker compose config
     docker volume create zdd-lock-shop

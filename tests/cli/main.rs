@@ -11,6 +11,8 @@ mod scenario;
 #[path = "../fake-docker/world.rs"]
 mod world;
 
+mod colors;
+mod deploy_sh;
 mod doctor;
 mod draining;
 mod failing;

@@ -27,6 +27,9 @@ fn of_a_success() {
         "shop-web-3",
         "<td>wait_timeout</td>",
         "web is up to date",
+        "<dt>command</dt><dd>docker up --report page.html</dd>",
+        "<dt>by</dt><dd>",
+        "<dt>folder</dt><dd>",
     ] {
         assert!(page.contains(part), "no {part} in {page}");
     }

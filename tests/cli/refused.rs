@@ -436,7 +436,7 @@ fn the_plan() {
       fixed    recreate   configuration changed
                refused: container_name: the container name "fixed" can be taken only once, and connections cannot wait (no helper is wanted); remove container_name
                note: its requests fail from the stop of the old container to the start of the new
-      front    create     not running
+      front    create     not running (d)
                  1. start 1 new container (scale 1; rollback: remove)
                  2. wait until healthy, or running 10s without a healthcheck
       more     scale      1 of 2 replicas run

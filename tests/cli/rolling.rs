@@ -23,7 +23,7 @@ fn first_start() {
     assert_snapshot!(Scenario::new(&web("scale: 2")).run(&["up"]), @"
     exit code: 0
     --- stderr
-    [TIME]  web  create: not running
+    [TIME]  web  create: not running (web)
     [TIME]  web  create 2 replicas
     [TIME]  web  shop-web-1 started
     [TIME]  web  shop-web-2 started
@@ -38,7 +38,7 @@ fn first_start() {
                   ░ starting  █ serving
     start [TIME], health [TIME], total [TIME]
 
-    web is up to date
+    web (web) is up to date
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -170,10 +170,10 @@ fn nothing_to_do() {
 #[test]
 fn the_image_alone_changed() {
     let scenario = Scenario::new(&web("stop_grace_period: 1m30s")).with([new("web-1").other_image()]);
-    assert_snapshot!(scenario.run(&["up"]), @"
+    assert_snapshot!(scenario.run(&["up"]), @r#"
     exit code: 0
     --- stderr
-    [TIME]  web  roll: image changed
+    [TIME]  web  roll: image changed (d8715625b081 → 3d7d6ef7f201)
     [TIME]  web  roll to 1 replica
     [TIME]  web  shop-web-2 started
     [TIME]  web  waiting until healthy, at most [TIME]
@@ -181,7 +181,7 @@ fn the_image_alone_changed() {
     [TIME]  web  shop-web-1 stopping (grace 1m30s)
     [TIME]  web  shop-web-1 stopped (exit code 0)
     [TIME]  web  shop-web-1 removed
-    [TIME]  web  done in [TIME], serving shop-web-2
+    [TIME]  web  done in [TIME], serving shop-web-2 (3d7d6ef7f201)
 
     web           [TIME] to [TIME]
       shop-web-1  [BAR]
@@ -189,7 +189,8 @@ fn the_image_alone_changed() {
                   ░ starting  █ serving  ▓ stopping
     start [TIME], health [TIME], stop [TIME], total [TIME]
 
-    web is up to date
+    web (d8715625b081 → 3d7d6ef7f201) is up to date
+    hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -226,7 +227,7 @@ fn the_image_alone_changed() {
     --- containers
     web-2 new healthy
     at least: 1 of web
-    ");
+    "#);
 }
 
 #[test]
@@ -289,7 +290,7 @@ fn nothing_changed_but_it_is_forced() {
 #[test]
 fn scaled_up() {
     let scenario = Scenario::new(&web("scale: 3")).with([new("web-1")]);
-    assert_snapshot!(scenario.run(&["up"]), @"
+    assert_snapshot!(scenario.run(&["up"]), @r#"
     exit code: 0
     --- stderr
     [TIME]  web  scale: 1 of 3 replicas run
@@ -309,6 +310,7 @@ fn scaled_up() {
     start [TIME], health [TIME], total [TIME]
 
     web is up to date
+    hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -342,14 +344,14 @@ fn scaled_up() {
     web-2 new healthy
     web-3 new healthy
     at least: 1 of web
-    ");
+    "#);
 }
 
 #[test]
 fn scaled_down_to_the_oldest() {
     let scenario =
         Scenario::new(&web("")).with([new("web-4"), new("web-5"), new("web-6").is("unhealthy: refused")]);
-    assert_snapshot!(scenario.run(&["up"]), @"
+    assert_snapshot!(scenario.run(&["up"]), @r#"
     exit code: 0
     --- stderr
     [TIME]  web  scale: 3 of 1 replicas run
@@ -370,6 +372,7 @@ fn scaled_down_to_the_oldest() {
     stop [TIME], total [TIME]
 
     web is up to date
+    hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -399,7 +402,7 @@ fn scaled_down_to_the_oldest() {
     --- containers
     web-4 new healthy
     at least: 1 of web
-    ");
+    "#);
 }
 
 #[test]
@@ -470,7 +473,7 @@ fn scaled_by_a_flag_while_it_changes() {
 #[test]
 fn scaled_to_nothing() {
     let scenario = Scenario::new(&web("scale: 0")).with([new("web-1")]);
-    assert_snapshot!(scenario.run(&["up"]), @"
+    assert_snapshot!(scenario.run(&["up"]), @r#"
     exit code: 0
     --- stderr
     [TIME]  web  scale: 1 of 0 replicas run
@@ -486,6 +489,7 @@ fn scaled_to_nothing() {
     stop [TIME], total [TIME]
 
     web is up to date
+    hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -513,7 +517,7 @@ fn scaled_to_nothing() {
     docker volume rm zdd-lock-shop
     --- containers
     at least: 0 of web
-    ");
+    "#);
 }
 
 #[test]
@@ -1550,7 +1554,7 @@ fn a_named_service_and_what_it_depends_on() {
     assert_snapshot!(scenario.run(&["up", "web"]), @"
     exit code: 0
     --- stderr
-    [TIME]  cache  create: not running, and a named service depends on it
+    [TIME]  cache  create: not running, and a named service depends on it (other)
     [TIME]  web    roll: configuration changed
     [TIME]  unchanged: db
     [TIME]  cache  create 1 replica
@@ -1575,7 +1579,7 @@ fn a_named_service_and_what_it_depends_on() {
                     ░ starting  █ serving  ▓ stopping
     start [TIME], health [TIME], stop [TIME], total [TIME]
 
-    cache and web are up to date
+    cache (other) and web are up to date
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -1688,7 +1692,7 @@ fn a_service_of_a_profile_when_named() {
     assert_snapshot!(Scenario::new(&file).with([old("web-1")]).run(&["up", "tool"]), @"
     exit code: 0
     --- stderr
-    [TIME]  tool  create: not running
+    [TIME]  tool  create: not running (tool)
     [TIME]  tool  create 1 replica
     [TIME]  tool  shop-tool-1 started
     [TIME]  tool  no healthcheck: watching for [TIME]
@@ -1700,7 +1704,7 @@ fn a_service_of_a_profile_when_named() {
                    ░ starting  █ serving
     start [TIME], health [TIME], total [TIME]
 
-    tool is up to date
+    tool (tool) is up to date
     --- calls
     docker compose config
     docker compose config tool
@@ -1742,7 +1746,7 @@ fn a_one_shot_service_comes_before_the_one_that_waits_for_it() {
     assert_snapshot!(scenario.starts("migrate", "running, exited 0").run(&["up"]), @"
     exit code: 0
     --- stderr
-    [TIME]  migrate  create: a one-shot service that has not run in this version
+    [TIME]  migrate  create: a one-shot service that has not run in this version (migrate)
     [TIME]  web      roll: configuration changed
     [TIME]  migrate  create 1 replica
     [TIME]  migrate  shop-migrate-1 started
@@ -1765,7 +1769,7 @@ fn a_one_shot_service_comes_before_the_one_that_waits_for_it() {
                       ░ starting  █ serving  ▓ stopping
     start [TIME], health [TIME], stop [TIME], total [TIME]
 
-    migrate and web are up to date
+    migrate (migrate) and web are up to date
     --- calls
     docker compose config
     docker volume create zdd-lock-shop
@@ -1898,7 +1902,7 @@ fn progress_as_json() {
     assert_snapshot!(scenario.run(&["--progress", "json", "up"]), @r#"
     exit code: 0
     --- stderr
-    {"time":[TIME],"event":"planned","project":"shop","services":[{"service":"web","verdict":"roll","reason":"configuration changed","replicas":1,"serving":[{"id":"[ID of web-1]","name":"shop-web-1"}]}]}
+    {"time":[TIME],"event":"planned","project":"shop","services":[{"service":"web","verdict":"roll","reason":"configuration changed","replicas":1,"versions":{"from":[{"image":"web","id":"sha256:3d7d6ef7f201e4335645215ce5ddcdcc0722e54cc89f03ff5f2b2c2d3b643fca"}],"to":{"image":"web","id":"sha256:3d7d6ef7f201e4335645215ce5ddcdcc0722e54cc89f03ff5f2b2c2d3b643fca"}},"serving":[{"id":"[ID of web-1]","name":"shop-web-1"}]}]}
     {"time":[TIME],"event":"service_begin","service":"web","verdict":"roll","replicas":1,"batches":1}
     {"time":[TIME],"event":"batch","service":"web","number":1,"of":1,"start":1,"retire":1}
     {"time":[TIME],"event":"container","service":"web","container":{"id":"[ID of web-2]","name":"shop-web-2"},"generation":"new","phase":"started"}

@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -67,7 +67,10 @@ impl Scenario {
         let project = self.world.project();
         let images = images(&self.world.config, &project);
         for Given { mut container, image } in containers {
-            container.name = format!("{project}-{}", container.name);
+            container.name = match container.name.strip_prefix('/') {
+                Some(name) => format!("{project}_{name}"),
+                None => format!("{project}-{}", container.name),
+            };
             container.project.clone_from(&project);
             container.id = hex(&container.name);
             let reference = images.get(&container.service).cloned().unwrap_or_default();
@@ -315,6 +318,19 @@ impl Given {
         self
     }
 
+    /// As docker-compose 1.29 has made it: with another name and other labels, and a hash of another kind.
+    pub fn by_compose_1(mut self) -> Given {
+        self.container.name = format!("/{}", self.container.name.replace('-', "_"));
+        self.container.config_hash = hex("by docker-compose 1");
+        self.label("version", "1.29.2").label("image", "").label("depends_on", "")
+    }
+
+    /// Its links, `NAME:ALIAS`.
+    pub fn linked_to(mut self, links: &[&str]) -> Given {
+        self.container.links = links.iter().map(|link| (*link).to_owned()).collect();
+        self
+    }
+
     /// A name that does not follow from service and number.
     pub fn named(mut self, name: &str) -> Given {
         self.container.name = name.to_owned();
@@ -373,6 +389,27 @@ impl Host {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         hear_signals();
         command
+    }
+
+    /// A script of `scripts`, in the project's folder, where `docker zdd` is the program.
+    pub fn script(&self, name: &str, args: &[&str]) -> Output {
+        // What it asks itself is typed by a person, so to speak, and need not be as the program's calls must.
+        let docker = format!(
+            "#!/bin/bash\n[ \"$1\" != zdd ] || exec {} \"${{@:2}}\"\n{} \"$@\"\ncode=$?\nrm -f \"$FAKE_DOCKER_DIR/objections\"\nexit $code\n",
+            env!("CARGO_BIN_EXE_docker-zdd"),
+            env!("CARGO_BIN_EXE_fake-docker")
+        );
+        let program = self.path("bin/docker");
+        let _ = fs::remove_file(&program);
+        fs::write(&program, docker).expect("a program");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a program");
+        let usual = self.command(args);
+        let mut command = Command::new(format!("{}/scripts/{name}", env!("CARGO_MANIFEST_DIR")));
+        command.args(args).current_dir(self.path("project")).env_clear();
+        command.envs(usual.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command.env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(command, self.dir.clone(), None, false).finish()
     }
 
     fn program(&self) -> Command {

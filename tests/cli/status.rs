@@ -299,10 +299,15 @@ fn a_project_is_shown_by_its_name_where_there_is_no_file() {
     let named = host().env("COMPOSE_PROJECT_NAME", "shop").run(&["status", "web", "--format", "json"]);
     assert!(named.stdout.contains("\"status\": \"no_file\"") && !named.stdout.contains("worker"), "{named}");
     let nameless = host().run(&["status"]);
-    assert_eq!(
-        (nameless.exit.code(), nameless.stderr.trim()),
-        (Some(1), "no configuration file provided: not found")
-    );
+    let said = "no configuration file provided: not found\nhint: go to the project's folder, or name its file with -f\n";
+    assert_eq!((nameless.exit.code(), nameless.stderr.as_str()), (Some(1), said));
+    let named = host().run(&["-p", "shop", "restart"]);
+    let need_none =
+        "with -f; \"status\", \"history\" and \"rollback\" of a project that is named need none\n";
+    assert!(named.stderr.ends_with(need_none), "{named}");
+    let sick = Scenario::new(&shop()).with([new("web-1").is("unhealthy")]).when(" config", absent.clone());
+    let sick = sick.run(&["-p", "shop", "status"]);
+    assert!(sick.stdout.ends_with("\"docker logs shop-web-1\" may say why\n"), "{sick}");
 }
 
 #[test]

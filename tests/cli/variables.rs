@@ -77,7 +77,7 @@ fn what_compose_warns_of_is_said_once() {
     assert_snapshot!(said(&["up", "--progress", "json"]), @r#"
     {"time":[TIME],"event":"warning","service":null,"message":"The \"DATABASE_URL\" variable is not set. Defaulting to a blank string."}
     {"time":[TIME],"event":"warning","service":null,"message":"The \"TOKEN\" variable is not set. Defaulting to a blank string."}
-    {"time":[TIME],"event":"planned","project":"shop","services":[{"service":"web","verdict":"unchanged","reason":"as wanted","replicas":1,"serving":[{"id":"[ID of web-1]","name":"shop-web-1"}]}]}
+    {"time":[TIME],"event":"planned","project":"shop","services":[{"service":"web","verdict":"unchanged","reason":"as wanted","replicas":1,"versions":{"from":[{"image":"web","id":"sha256:3d7d6ef7f201e4335645215ce5ddcdcc0722e54cc89f03ff5f2b2c2d3b643fca"}],"to":{"image":"web","id":"sha256:3d7d6ef7f201e4335645215ce5ddcdcc0722e54cc89f03ff5f2b2c2d3b643fca"}},"serving":[{"id":"[ID of web-1]","name":"shop-web-1"}]}]}
     {"time":[TIME],"event":"end","exit_code":0,"message":"project shop is up to date; nothing was touched","hint":null,"seconds":[TIME]}
     "#);
     assert_eq!(said(&["up", "--progress", "quiet"]), "");

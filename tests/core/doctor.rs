@@ -381,7 +381,7 @@ fn stopping_all_before_starting_any() {
 }
 
 #[test]
-fn a_link_dies_with_the_old_container() {
+fn a_link_means_one_container() {
     let other = GOOD.replace('\n', ", ").replace("image: web:1", "{image: web:1");
     let other = format!("{{api: {other} links: [web]}}}}");
     let finding = only_of(&file("", &other), &facts());

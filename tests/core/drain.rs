@@ -13,7 +13,7 @@ use zdd::{
 };
 
 use crate::{
-    make::{self, Turned, current, outdated, planned, seconds},
+    make::{self, Turned, current, observed, outdated, plan, planned, project, seconds},
     world::World,
 };
 
@@ -173,6 +173,21 @@ fn haproxy_is_found_by_image_or_program() {
         assert_eq!(ways(WEB, &[web.clone(), other]), [], "{image}");
     }
     assert_eq!(ways(WEB, &[web]), []);
+}
+
+#[test]
+fn haproxy_may_stand_in_another_project() {
+    let own = project("services: {web: {image: app}}");
+    let web = outdated("web", 1).on("edge");
+    let ways = |neighbors: &[Container]| {
+        let observed =
+            Observed { neighbors: neighbors.to_vec(), ..observed(&own, std::slice::from_ref(&web)) };
+        plan(&own, &observed, &Request::default()).services.remove(0).ways
+    };
+    let edge = Container { service: "edge".to_owned(), ..proxy().on("edge") };
+    assert_eq!(ways(std::slice::from_ref(&edge)), through(&edge, None));
+    assert_eq!(ways(&[edge.of("traefik:3", "/traefik")]), []);
+    assert_eq!(ways(&[proxy()]), [], "on another network");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use zdd::{
     event::Outcome,
     keep::{self, Cause, Deployed, NoTarget, Revision, diff, names},
     project::Document,
-    report::history::table,
+    report::{Look, history::table},
 };
 
 fn revision(number: u32, content: &str) -> Revision {
@@ -301,13 +301,51 @@ fn the_table_has_the_newest_first() {
     let bad = Revision { time: 100, commit, ..failed(2, "b") };
     let gone = revision(0, "c");
     assert_eq!(
-        table(&[gone, up, bad], &BTreeSet::from([0, 2]), 1000),
+        table(&[gone, up, bad], &BTreeSet::from([0, 2]), 1000, &Look::default()),
         "\
-REVISION   WHEN             WHO         COMMIT          COMMAND   SERVICES   TOOK   OUTCOME
-2          15 minutes ago   -           0123456-dirty   up        web        0.0s   rolled back: web: it died
-1          60 seconds ago   anna@web1   -               up        web        6.2s   done
-0          17 minutes ago   -           -               up        web        0.0s   done (pruned)
+REVISION   WHEN             WHO         COMMIT          COMMAND   SERVICES   IMAGES    TOOK   OUTCOME
+2          15 minutes ago   -           0123456-dirty   up        web        image b   0.0s   rolled back: web: it died
+1          60 seconds ago   anna@web1   -               up        web        image a   6.2s   done
+0          17 minutes ago   -           -               up        web        image c   0.0s   done (pruned)
 "
+    );
+}
+
+/// The images of a history: what each of these was called, with its ID.
+fn images(called: &[(&str, &str)]) -> Vec<String> {
+    let one = |(at, (name, id)): (usize, &(&str, &str))| {
+        let mut revision = revision(at as u32 + 1, "a");
+        for deployed in revision.services.values_mut() {
+            deployed.reference = Some((*name).to_owned());
+            deployed.image = Some(format!("sha256:{}", id.repeat(64)));
+        }
+        revision
+    };
+    let revisions: Vec<_> = called.iter().enumerate().map(one).collect();
+    let text = table(&revisions, &BTreeSet::new(), 1000, &Look::default());
+    let begin = text.find("IMAGES").unwrap();
+    let cell = |line: &str| line[begin..].split("   ").next().unwrap_or_default().to_owned();
+    text.lines().skip(1).map(cell).collect()
+}
+
+#[test]
+fn an_image_is_named_and_where_the_name_says_too_little_its_id_too() {
+    assert_eq!(images(&[("web:1", "a"), ("web:2", "b")]), ["web:2", "web:1"]);
+    assert_eq!(images(&[("web", "a"), ("web", "b")]), ["web bbbbbbbbbbbb", "web aaaaaaaaaaaa"]);
+    assert_eq!(images(&[("web", "a"), ("web", "a")]), ["web", "web"]);
+}
+
+#[test]
+fn the_outcome_has_a_color() {
+    let colored = table(
+        &[revision(1, "a"), failed(2, "b")],
+        &BTreeSet::new(),
+        9,
+        &Look { color: true, ..Look::default() },
+    );
+    assert!(
+        colored.contains("\x1b[32mdone\x1b[0m")
+            && colored.contains("\x1b[31mrolled back: web: it died\x1b[0m")
     );
 }
 

@@ -16,10 +16,10 @@ const JOB: &str = "services: {job: {image: app}, web: {image: app, \
 fn first_run() {
     assert_snapshot!(planned(JOB, &[]), @"
     Project app
-      job  create     a one-shot service that has not run in this version
+      job  create     a one-shot service that has not run in this version (app)
              1. start 1 new container (scale 1; rollback: remove)
              2. wait until it ends with exit code 0
-      web  create     not running
+      web  create     not running (app)
              1. start 1 new container (scale 1; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
     ");
@@ -38,7 +38,7 @@ fn has_run() {
 fn failed_before() {
     assert_snapshot!(planned(JOB, &[current("job", 1).exited(1), current("web", 1)]), @"
     Project app
-      job  create     a one-shot service that has not run in this version
+      job  create     a one-shot service that has not run in this version (app)
              1. let Compose start app-job-1, or what takes its place (rollback: stop again)
              2. wait until it ends with exit code 0
       web  unchanged  as wanted
@@ -49,7 +49,7 @@ fn failed_before() {
 fn of_an_older_version() {
     assert_snapshot!(planned(JOB, &[outdated("job", 1).exited(0), outdated("web", 1)]), @"
     Project app
-      job  create     a one-shot service that has not run in this version
+      job  create     a one-shot service that has not run in this version (app)
              1. let Compose start app-job-1, or what takes its place (rollback: stop again)
              2. wait until it ends with exit code 0
       web  roll       configuration changed
@@ -81,7 +81,7 @@ fn forced() {
     let force = Request { force: true, ..Request::default() };
     assert_snapshot!(planned_for(JOB, &[current("job", 1).exited(0), current("web", 1)], &force), @"
     Project app
-      job  create     forced
+      job  create     forced (app)
              1. let Compose start app-job-1, or what takes its place (rollback: stop again)
              2. wait until it ends with exit code 0
       web  roll       forced
@@ -108,7 +108,7 @@ fn as_a_dependency_of_a_named_service() {
     ");
     assert_snapshot!(planned_for(JOB, &[outdated("job", 1).exited(0), outdated("web", 1)], &named), @"
     Project app
-      job  create     not running, and a named service depends on it
+      job  create     not running, and a named service depends on it (app)
              1. let Compose start app-job-1, or what takes its place (rollback: stop again)
              2. wait until it ends with exit code 0
       web  roll       configuration changed

@@ -17,7 +17,7 @@ fn three_outdated() -> Vec<Container> {
 fn create() {
     assert_snapshot!(planned(WEB, &[]), @"
     Project app
-      web  create     not running
+      web  create     not running (app)
              1. start 3 new containers (scale 3; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
     ");

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use zdd::{
     engine::container::parse_inspect,
-    plan::{Request, Verbose},
+    plan::{Request, Text},
     platform::compose::Observed,
 };
 
@@ -45,16 +45,16 @@ const CHAIN: &str = "services: {web: {image: app, depends_on: {api: {}}}, api: {
 fn everything_in_dependency_order() {
     assert_snapshot!(planned(CHAIN, &[]), @"
     Project app
-      db    create     not running
+      db    create     not running (db)
               1. start 1 new container (scale 1; rollback: remove)
               2. wait until healthy, or running 10s without a healthcheck
-      api   create     not running
+      api   create     not running (app)
               1. start 1 new container (scale 1; rollback: remove)
               2. wait until healthy, or running 10s without a healthcheck
-      mail  create     not running
+      mail  create     not running (mail)
               1. start 1 new container (scale 1; rollback: remove)
               2. wait until healthy, or running 10s without a healthcheck
-      web   create     not running
+      web   create     not running (app)
               1. start 1 new container (scale 1; rollback: remove)
               2. wait until healthy, or running 10s without a healthcheck
     ");
@@ -65,7 +65,7 @@ fn a_named_service_starts_what_it_needs_and_updates_only_itself() {
     let named = Request { services: vec!["web".to_owned()], ..Request::default() };
     assert_snapshot!(planned_for(CHAIN, &[outdated("web", 1), outdated("api", 1), outdated("mail", 1)], &named), @"
     Project app
-      db   create     not running, and a named service depends on it
+      db   create     not running, and a named service depends on it (db)
              1. start 1 new container (scale 1; rollback: remove)
              2. wait until healthy, or running 10s without a healthcheck
       api  unchanged  changed, but not named: left as it is
@@ -261,7 +261,7 @@ fn verbose() {
         "services: {web: {image: app, x-zdd: {parallelism: 2}}, idle: {image: app}}",
         &[outdated("web", 1), current("idle", 1)],
     );
-    assert_snapshot!(Verbose(&plan), @"
+    assert_snapshot!(Text { plan: &plan, verbose: true, paint: &|_, text| text.to_owned() }, @"
     Project app
       idle  unchanged  as wanted
       web   roll       configuration changed

@@ -83,13 +83,13 @@ fn recreate_without_a_hazard() {
 fn a_hazard_hinders_neither_the_first_start_nor_the_last_stop() {
     assert_snapshot!(planned(DATABASE, &[]), @"
     Project app
-      db  create     not running
+      db  create     not running (db)
             1. start 1 new container (scale 1; rollback: remove)
             2. wait until healthy, or running 10s without a healthcheck
     ");
     assert_snapshot!(planned(DATABASE, &[outdated("db", 1).exited(1)]), @"
     Project app
-      db  create     not running
+      db  create     not running (db)
             1. let Compose start app-db-1, or what takes its place (rollback: stop again)
             2. wait until healthy, or running 10s without a healthcheck
     ");

@@ -185,7 +185,7 @@ fn unhealthy_old_ones_go_first() {
 fn everything_is_down() {
     assert_snapshot!(planned(WEB, &[outdated("web", 1).exited(0), outdated("web", 2).exited(0), current("web", 3).exited(1)]), @"
     Project app
-      web  create     not running
+      web  create     not running (app)
              1. let Compose start app-web-1, app-web-2, app-web-3, or what takes its place (rollback: stop again)
              2. wait until healthy, or running 10s without a healthcheck
     ");
@@ -244,6 +244,7 @@ fn kinds(services: &str, containers: &[Container]) -> Vec<&'static str> {
         What::Gate { .. } => "gate",
         What::Settle { .. } => "settle",
         What::Drain { .. } => "drain",
+        What::Rename { .. } => "rename",
         What::Stop { .. } => "stop",
         What::Remove { .. } => "remove",
         What::Revive { .. } => "revive",
@@ -370,7 +371,7 @@ fn what_was_stopped_is_started_again() {
     let three = [1, 2, 3].map(|n| current("web", n).exited(0));
     assert_snapshot!(planned(WEB, &three), @"
     Project app
-      web  create     not running
+      web  create     not running (app)
              1. let Compose start app-web-1, app-web-2, app-web-3, or what takes its place (rollback: stop again)
              2. wait until healthy, or running 10s without a healthcheck
     ");

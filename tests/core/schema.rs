@@ -74,7 +74,7 @@ fn same(said: impl IntoIterator<Item = String>, mut written: Vec<String>) {
 fn every_event_and_phase_stands_in_the_schema() {
     let progress = schema("progress");
     let events = variants!(Event: Loading, Building, Pulling, Output, Prepared, Planned, ServiceBegin, Batch, Container,
-        Settling, ProbeBegin, ProbeFailure, Observing, Reloaded, ProbeEnd, HookBegin, Hook, Warning, Failed, ServiceEnd,
+        Settling, ProbeBegin, ProbeFailure, Observing, Reloaded, Renamed, ProbeEnd, HookBegin, Hook, Warning, Failed, ServiceEnd,
         Interrupt, End);
     same(events, constants(&progress["oneOf"], "event"));
     let phases = variants!(Phase: Started, Waiting, Ready, Finished, Failed, Draining, Drained, Stopping, Stopped, Restoring,
@@ -113,7 +113,7 @@ fn every_word_stands_in_the_schemas() {
 #[test]
 fn every_operation_stands_in_the_schema_of_the_plan() {
     let plan = schema("plan");
-    let operations = variants!(What: Clear, PreStart, Delay, Start, Gate, Settle, Drain, Stop, Remove, Revive, Await,
+    let operations = variants!(What: Clear, PreStart, Delay, Start, Gate, Settle, Drain, Rename, Stop, Remove, Revive, Await,
         Recreate, Create, Hold, Release, HoldPorts, PassPorts);
     let written = constants(&plan["$defs"]["operation"]["oneOf"], "operation");
     same(operations, written.clone());

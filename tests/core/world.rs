@@ -550,6 +550,13 @@ impl Engine for World<'_> {
         Ok(())
     }
 
+    fn rename(&self, id: &str, name: &str) -> Result<(), CallError> {
+        let mut world = self.simulation();
+        world.change("rename")?;
+        world.find(id)?.name = name.to_owned();
+        Ok(())
+    }
+
     fn log_tail(&self, _id: &str, _lines: usize) -> Vec<String> {
         vec![]
     }

@@ -93,7 +93,7 @@ impl Machine {
         fs::write(machine.path("engine/world.json"), world).expect("the world");
         machine.keep();
         fs::write(machine.path("project/compose.yaml"), shop()).expect("the file");
-        for folder in ["traefik", "caddy", "nginx", "haproxy"] {
+        for folder in ["traefik", "caddy", "nginx", "haproxy", "classic"] {
             symlink(machine.path("project"), machine.path("project/examples").join(folder)).expect("a link");
         }
         symlink(env!("CARGO_BIN_EXE_fake-docker"), machine.path("engine/bin/docker")).expect("a link");

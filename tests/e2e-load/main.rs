@@ -10,6 +10,7 @@ mod stack;
 mod rig;
 
 mod bare;
+mod classic;
 mod held;
 mod held_bad;
 mod init;
@@ -147,6 +148,7 @@ fn behind_haproxy() {
 }
 
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn behind_traefik() {
     nobody_notices("traefik");
 }
@@ -184,6 +186,7 @@ fn a_container_that_is_killed_loses_requests() {
 /// Traefik drops a router that two containers define in different ways, and the plan says so; under a new name the
 /// same change costs nothing.
 #[test]
+#[ignore = "takes long; scripts/test long"]
 fn a_router_that_changes_wants_a_new_name() {
     let example = Example::serving("traefik");
     let labelled = |router: &str| {

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use tempfile::TempDir;
 
-use crate::docker_cli::with_plugins;
+use crate::stack::with_plugins;
 
 const FILE: &str = "services:\n  web:\n    image: web\n  worker:\n    image: web\n  debug:\n    image: web\n    profiles: [debug]\n";
 

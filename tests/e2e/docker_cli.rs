@@ -2,10 +2,9 @@
 //! terminal, and of its end.
 
 use std::{
-    env,
     fs::{self, File},
     io::Write,
-    os::unix::{fs::symlink, process::ExitStatusExt},
+    os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -19,23 +18,8 @@ use crate::{
     draining::posts,
     rolling::served,
     signals::hear_signals,
-    stack::{HELPER, Seen, Stack, ids, wait_until},
+    stack::{HELPER, Seen, Stack, ids, wait_until, with_plugins},
 };
-
-/// A `DOCKER_CONFIG` whose docker has this build as its plugin, and Compose.
-pub fn with_plugins() -> TempDir {
-    let config = TempDir::new().unwrap();
-    let plugins = config.path().join("cli-plugins");
-    fs::create_dir(&plugins).unwrap();
-    symlink(env!("CARGO_BIN_EXE_docker-zdd"), plugins.join("docker-zdd")).unwrap();
-    let home = env::var("DOCKER_CONFIG").map(PathBuf::from);
-    let own = home.unwrap_or_else(|_| PathBuf::from(env::var("HOME").unwrap()).join(".docker"));
-    let compose = own.join("cli-plugins/docker-compose");
-    if compose.exists() {
-        symlink(compose, plugins.join("docker-compose")).unwrap();
-    }
-    config
-}
 
 /// A `docker zdd up app` that goes on, with all that it writes in a file.
 struct Run {

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     io::{self, Write},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
@@ -219,6 +220,21 @@ fn output(command: &mut Command) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     assert!(output.status.success(), "{command:?} failed: {}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
+}
+
+/// A `DOCKER_CONFIG` whose docker has this build as its plugin, and Compose.
+pub fn with_plugins() -> TempDir {
+    let config = TempDir::new().unwrap();
+    let plugins = config.path().join("cli-plugins");
+    fs::create_dir(&plugins).unwrap();
+    symlink(env!("CARGO_BIN_EXE_docker-zdd"), plugins.join("docker-zdd")).unwrap();
+    let home = env::var("DOCKER_CONFIG").map(PathBuf::from);
+    let own = home.unwrap_or_else(|_| PathBuf::from(env::var("HOME").unwrap()).join(".docker"));
+    let compose = own.join("cli-plugins/docker-compose");
+    if compose.exists() {
+        symlink(compose, plugins.join("docker-compose")).unwrap();
+    }
+    config
 }
 
 pub fn ids(containers: &[Seen]) -> BTreeSet<String> {

@@ -53,6 +53,11 @@ impl Container {
             json["Config"]["Labels"][key] = json!(value);
         }
         json["Config"]["Labels"][label("depends_on")] = json!("");
+        let labels = json["Config"]["Labels"].as_object_mut().into_iter();
+        labels.for_each(|labels| {
+            labels.retain(|key, _| self.labels.get(key).is_none_or(|value| !value.is_empty()))
+        });
+        json["NetworkSettings"]["Networks"]["shop_default"]["Links"] = json!(self.links);
         if let Some(service) = service {
             service.write_into(&mut json["Config"]);
         }

@@ -46,8 +46,11 @@ pub fn answer(world: &mut World, call: &Call) -> Answer {
         "stop" => read(&[], &["--time"]).map(|a| each(&a, |id| world.stop(id))),
         "rm" => read(&["-v"], &[]).map(|a| each(&a, |id| world.remove(id))),
         "update" => read(&[], &["--restart"]).map(|a| update(world, &a)),
+        "rename" => read(&[], &[]).map(|a| rename(world, &a)),
         "logs" => read(&[], &["--tail"]).map(|a| logs(world, &a)),
         "volume" => volume(world, words),
+        // Nobody else is on them.
+        "network" => Ok(Answer::text("[]\n".to_owned())),
         "exec" => Arguments::read(words, &["--privileged"], &["--user", "--workdir", "--env"], true)
             .map(|a| exec(world, &a)),
         verb => return Answer::unknown(&format!("docker: unknown command: docker {verb}")),
@@ -91,11 +94,13 @@ fn ps(world: &World, arguments: &Arguments) -> Answer {
     };
     // The newest first.
     let found = world.containers.iter().rev().filter(|container| fits(&container.labels()));
-    let line = |container: &Container| match arguments.has("-aq") {
-        true => format!("{}\n", container.id),
-        false => format!("{} {}\n", container.id, container.name),
+    let line = |container: &Container| match arguments.one("--format") {
+        _ if arguments.has("-aq") => format!("{}\n", container.id),
+        Some("{{.Names}}") => format!("{}\n", container.name),
+        _ => format!("{} {}\n", container.id, container.name),
     };
-    Answer::text(found.filter(|c| arguments.has("-aq") || c.is_up()).map(line).collect::<String>())
+    let all = arguments.has("-aq") || arguments.has("-a");
+    Answer::text(found.filter(|c| all || c.is_up()).map(line).collect::<String>())
 }
 
 fn inspect(world: &mut World, arguments: &Arguments) -> Answer {
@@ -170,6 +175,22 @@ fn update(world: &mut World, arguments: &Arguments) -> Answer {
         container.restart.clone_from(&policy);
         Ok(())
     })
+}
+
+fn rename(world: &mut World, arguments: &Arguments) -> Answer {
+    let [id, name] = arguments.operands.as_slice() else { return Answer::unknown("rename takes two words") };
+    let failed = |error: String| Answer::failed(1, &format!("Error response from daemon: {error}"));
+    if let Some(other) = world.containers.iter().find(|container| container.name == *name) {
+        return failed(format!(
+            "Conflict. The container name \"/{name}\" is already in use by container {:?}.",
+            other.id
+        ));
+    }
+    match world.find(id) {
+        Some(container) => container.name.clone_from(name),
+        None => return failed(format!("No such container: {id}")),
+    }
+    Answer::default()
 }
 
 fn logs(world: &mut World, arguments: &Arguments) -> Answer {

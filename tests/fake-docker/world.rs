@@ -80,6 +80,8 @@ pub struct Container {
     pub anonymous: Vec<String>,
     /// The image reference it was created with, where it is not the service's.
     pub image: Option<String>,
+    /// `NAME:ALIAS`
+    pub links: Vec<String>,
 }
 
 /// HAProxy with a backend `app` of servers `app1`, `app2`, …

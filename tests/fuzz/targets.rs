@@ -15,12 +15,12 @@ use zdd::{
         read_server,
     },
     keep::{self, Owner, Process, Revision, diff},
-    plan::{Request, Verbose},
+    plan::{Request, Text},
     platform::compose::{Observed, judge::Gate, plan},
     plugin,
     project::{BadSetting, Document, Notify, Overrides, ProbeLayer, Project, Settings, Source},
     proxy::api as haproxy,
-    report::history as table,
+    report::{Look, history as table},
     text::{duration, mask::mask, place::Files},
 };
 
@@ -117,7 +117,12 @@ fn show(project: &Project, containers: Vec<Container>) {
     for force in [false, true] {
         let mut plan = plan(project, &observed, &Request { force, ..Request::default() });
         advice::annotate(&mut plan, project, &observed.containers);
-        let _ = (plan.to_string(), Verbose(&plan).to_string(), plan.overview(), plan.refused());
+        let _ = (
+            plan.to_string(),
+            Text { plan: &plan, verbose: true, paint: &|_, text| text.to_owned() }.to_string(),
+            plan.overview(),
+            plan.refused(),
+        );
         serde_json::to_string(&plan).expect("a plan is JSON");
     }
 }
@@ -229,7 +234,7 @@ fn revisions(data: &[u8]) {
     let forgotten = keep::forgotten(&revisions);
     assert!(keep::latest_good(&revisions).is_none_or(|good| !forgotten.contains(&good.number)));
     let pruned = keep::pruned(&revisions, &BTreeMap::new());
-    table::table(&revisions, &pruned, 1_700_000_000);
+    table::table(&revisions, &pruned, 1_700_000_000, &Look::default());
 }
 
 /// The project as it was deployed, and as the file has it now.

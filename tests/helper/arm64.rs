@@ -19,7 +19,7 @@ fn the_helper_for_arm64_runs() {
     };
     let folder = tempfile::tempdir().expect("there is room");
     let program = folder.path().join("zdd-helper");
-    fs::write(&program, helper.bytes).expect("there is room");
+    fs::write(&program, helper.bytes()).expect("there is room");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let mut child = Command::new(qemu)
         .args([program.as_os_str(), "host".as_ref()])

@@ -14,7 +14,7 @@ static PROGRAM: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
     let directory = tempfile::tempdir().expect("there is room");
     let path = directory.path().join("zdd-helper");
     let helper = zdd::helper::binary::helper(std::env::consts::ARCH).expect("`Net::new` has looked");
-    fs::write(&path, helper.bytes).expect("there is room");
+    fs::write(&path, helper.bytes()).expect("there is room");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
     (directory, path)
 });

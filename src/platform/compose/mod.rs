@@ -9,6 +9,7 @@ mod planner;
 mod ports;
 mod preflight;
 mod recover;
+mod rename;
 mod restore;
 mod retire;
 mod rollout;

@@ -7,12 +7,12 @@ use std::{
 
 use super::Compose;
 use crate::{
-    engine::{Container, Engine, Network, Version, WholeUp},
+    engine::{Container, Engine, Network, Version, WholeUp, container::PROJECT_LABEL},
     exit::Stop,
     helper::{Presence, Starting},
     plan::Plan,
-    project::{Project, Service, Wanted},
-    proxy::{self, Heard, Way},
+    project::{Project, Service, Until, Wanted},
+    proxy::{self, Haproxy, Heard, Way},
 };
 
 /// Up to here `config --hash` is wrong for a service with an `env_file` (docker/compose#14001).
@@ -33,6 +33,8 @@ pub struct Observed {
     pub undos: BTreeSet<String>,
     /// The networks on which addresses may be short.
     pub networks: Vec<Network>,
+    /// Of other projects, on the same networks; where there may be a HAProxy among them that is to be asked.
+    pub neighbors: Vec<Container>,
     /// What proxies have answered that would be asked.
     pub heard: Vec<Heard>,
     /// Service → how long its connections waited in its last rollouts.
@@ -73,6 +75,33 @@ impl Compose {
             _ => None,
         });
         proxy::listen(found, &self.docker)
+    }
+
+    /// Who else is on the networks of these, where HAProxy is to be asked and the project has none.
+    pub fn neighbors(&self, project: &Project, observed: &Observed) -> Vec<Container> {
+        let Observed { containers, helper, .. } = observed;
+        let shares = project.file.networks.values().flatten().any(|network| network.external);
+        let lacks_one = |service: &Service| match &service.settings.drain.until {
+            Until::Haproxy { service: named, socket } => {
+                Haproxy::find(&service.name, named.as_deref(), socket.as_deref(), containers).is_none()
+            }
+            Until::Auto if *helper != Presence::Ready && shares => {
+                Haproxy::find(&service.name, None, None, containers).is_none()
+            }
+            _ => false,
+        };
+        if !project.services.values().any(|service| lacks_one(service)) {
+            return vec![];
+        }
+        let endpoints = containers.iter().flat_map(|c| c.networks.values());
+        let networks: BTreeSet<_> =
+            endpoints.map(|on| on.network.clone()).filter(|id| !id.is_empty()).collect();
+        let networks = self.docker.networks(&Vec::from_iter(networks)).unwrap_or_default();
+        let ids: BTreeSet<_> =
+            networks.iter().flat_map(|on| &on.members).map(|member| member.id.clone()).collect();
+        let mut found = self.docker.inspect(&Vec::from_iter(ids)).unwrap_or_default();
+        found.retain(|other| other.labels.get(PROJECT_LABEL) != Some(&project.name));
+        found
     }
 
     /// The networks on which addresses may be short. Where they cannot be counted there are enough, until the engine says

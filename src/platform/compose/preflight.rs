@@ -8,7 +8,7 @@ use crate::{
     engine::{Effect, Preview, Progress, UpOptions},
     exit::Stop,
     plan::{Plan, Refusal, ServicePlan, Start, What},
-    project::{Project, separator},
+    project::Project,
 };
 
 /// Each is a process with the whole project in its memory.
@@ -80,11 +80,8 @@ impl Compose {
         // Compose would go by the tag that has moved.
         let planned: Vec<_> =
             plan.services.iter().filter(|s| s.asked && !self.pinned.contains_key(&s.service)).collect();
-        let is_planned = |line: &Progress| {
-            planned
-                .iter()
-                .any(|s| names_container_of(line, &plan.project, &s.service, separator(self.compatible)))
-        };
+        let is_planned =
+            |line: &Progress| planned.iter().any(|s| names_container_of(line, &plan.project, &s.service));
         let mut left =
             preview.steps.iter().filter(|line| !matches!(line.effect(), Effect::Leaves | Effect::Starts));
         left.find(|line| is_planned(line)).map(|line| {
@@ -96,10 +93,13 @@ impl Compose {
     }
 }
 
-/// `Container PROJECT-SERVICE-N`, as Compose names its steps.
-fn names_container_of(line: &Progress, project: &str, service: &str, separator: char) -> bool {
-    let prefix = format!("Container {project}{separator}{service}{separator}");
-    line.id.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+/// `Container PROJECT-SERVICE-N`, as Compose names its steps; with `_` as its first version named containers.
+fn names_container_of(line: &Progress, project: &str, service: &str) -> bool {
+    let number = |separator: char| {
+        let prefix = format!("Container {project}{separator}{service}{separator}");
+        line.id.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    number('-') || number('_')
 }
 
 fn diverged_volume(preview: &Preview) -> Option<Refusal> {

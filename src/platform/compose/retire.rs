@@ -38,7 +38,7 @@ impl Rollout<'_> {
     }
 
     /// Who they are by now. In the place of one that was lost stands another new one.
-    fn known_heirs(&self, heirs: &[Heir], journal: &Journal<Effect>) -> Vec<Replica> {
+    pub(super) fn known_heirs(&self, heirs: &[Heir], journal: &Journal<Effect>) -> Vec<Replica> {
         let new: Vec<_> = journal.effects().flat_map(Effect::made).collect();
         let known = |heir: &Heir| match heir {
             Heir::Kept(replica) => Some(replica.clone()),
@@ -50,7 +50,7 @@ impl Rollout<'_> {
     }
 
     /// One old container stays for each new one that was lost under `failure_action: continue`.
-    fn unspared<'c>(&self, containers: &'c [Replica]) -> &'c [Replica] {
+    pub(super) fn unspared<'c>(&self, containers: &'c [Replica]) -> &'c [Replica] {
         &containers[..containers.len().saturating_sub(self.spared.count)]
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Containers, judge::Gate, ports::lost_to};
+use super::{Containers, judge::Gate, ports::lost_to, rename::Renamed};
 use crate::{
     engine::{CallError, ContainerRef, Engine, Problem, Replica, ids, references},
     event::{Generation, Phase, Verdict},
@@ -32,6 +32,8 @@ pub enum Effect {
     Revive { known: Vec<String>, made: Vec<Replica>, kept: Vec<Replica> },
     /// Old ones leave the traffic: their `pre_stop` hooks run, and proxies lease something for them.
     Drain { leaving: Vec<Replica>, hooked: Vec<Replica>, leases: Vec<Box<dyn Lease>> },
+    /// New ones get names of old ones.
+    Rename { renamed: Vec<Renamed> },
     /// Old ones stop. `cut_off`: the stop broke off, so that they may end although they still run.
     Stop { stopped: Vec<Replica>, cut_off: bool, leases: Vec<Box<dyn Lease>> },
     /// Compose stops old ones and starts new ones in their place. `cut_off`: it was given up meanwhile.
@@ -251,6 +253,7 @@ impl Performer for Rollout<'_> {
             What::PassPorts { to, ports, .. } => self.pass_ports(to, ports, journal),
             What::Gate { also } => self.pass_gate(operation.batch, also, journal),
             What::Drain { containers, heirs } => self.drain(containers, heirs, journal),
+            What::Rename { names } => self.rename(operation.batch, names, journal),
             What::Stop { containers } => self.stop_old(containers, journal),
             What::Remove { containers } => self.remove(containers, journal),
             What::Await { containers } => self.await_end(containers),
@@ -278,6 +281,7 @@ impl Performer for Rollout<'_> {
                 self.give_back(leases, false);
                 self.restart_those_going_out(&hooked)
             }
+            Effect::Rename { renamed } => self.rename_back(renamed).map_err(text),
             Effect::Stop { stopped, cut_off, leases } => {
                 self.give_back(leases, true);
                 // What Compose has put in their place was seen to before.
@@ -365,7 +369,9 @@ impl Performer for Rollout<'_> {
                 Effect::Drain { leaving, .. } => leaving,
                 Effect::Stop { stopped, .. } => stopped,
                 Effect::Run { made } => made,
-                Effect::Recreate { .. } | Effect::Hold | Effect::Release { .. } => continue,
+                Effect::Recreate { .. } | Effect::Rename { .. } | Effect::Hold | Effect::Release { .. } => {
+                    continue;
+                }
                 Effect::HoldPorts { .. } | Effect::PassPorts { .. } => continue,
             };
             left.extend(

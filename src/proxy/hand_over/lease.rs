@@ -137,7 +137,7 @@ impl HandedOver {
             let since = clock().saturating_duration_since(last);
             let left = quiet.saturating_sub(since);
             let open = self.heirs.iter().filter(|heir| self.lets_go(heir, scene)).count();
-            let is_quiet = left.is_zero() && open == 0;
+            let is_quiet = left.is_zero() && open == 0 && lookups.is_over();
             Ok::<_, Halt>(if is_quiet {
                 Look::Done(())
             } else {

@@ -33,6 +33,8 @@ struct Program {
     needs: &'static [&'static str],
     /// Where its configuration is, in the usual images.
     folders: &'static [&'static str],
+    /// Whether it looks the name up once, as far as the lines tell that have this name or the word `resolvers`.
+    once: fn(&[&str], &str) -> bool,
 }
 
 const PROGRAMS: [Program; 3] = [
@@ -41,24 +43,49 @@ const PROGRAMS: [Program; 3] = [
         signal: "HUP",
         needs: &[],
         folders: &["/etc/nginx", "/usr/local/openresty/nginx/conf", "/opt/bitnami/nginx/conf"],
+        once: nginx_looks_up_once,
     },
     Program {
         names: &["httpd", "apache2", "httpd-foreground", "apache2-foreground"],
         signal: "USR1",
         needs: &[],
         folders: &["/usr/local/apache2/conf", "/etc/apache2", "/etc/httpd", "/opt/bitnami/apache/conf"],
+        once: is_named,
     },
     Program {
         names: &["haproxy"],
         signal: "USR2",
         needs: &["-W", "-Ws"],
         folders: &["/usr/local/etc/haproxy", "/etc/haproxy"],
+        // It looks names up again and again only where it is told whom to ask.
+        once: |lines, name| is_named(lines, name) && !lines.iter().any(|line| line.contains("resolvers")),
     },
 ];
 /// They hand signals on to the program that they start.
 const HANDS_ON: &[&str] = &["tini", "dumb-init", "docker-init", "catatonit"];
-/// HAProxy looks names up again and again only where it is told whom to ask.
-const LOOKS_AGAIN: &str = "resolvers";
+/// It starts HAProxy anew a second after a container has ended. The old process goes on for the clients that it has, with the
+/// servers that it has.
+const RENEWS: &str = "dockercloud-haproxy";
+const RENEWS_WITHIN: Duration = Duration::from_secs(2);
+
+fn is_named(lines: &[&str], name: &str) -> bool {
+    lines.iter().any(|line| line.contains(name))
+}
+
+/// nginx looks a name up by its `resolver` where a variable leads to it, or where a server of an `upstream` has
+/// `resolve` (nginx 1.27.3); a name that stands in a directive as it is, it looks up once. Where this is not seen, it is
+/// told later than others, as somebody who goes on asking.
+fn nginx_looks_up_once(lines: &[&str], name: &str) -> bool {
+    let mut statements = lines.iter().flat_map(|line| line.split(['{', '}', ';'])).map(str::trim);
+    statements.any(|statement| {
+        let mut words = statement.split_whitespace();
+        let directive = words.next().unwrap_or_default();
+        (directive == "server" || directive.ends_with("_pass"))
+            && statement.contains(name)
+            && !statement.contains('$')
+            && !words.any(|word| word == "resolve")
+    })
+}
 
 /// Who is told to look again, for addresses whose owners have ended.
 pub struct Lookups<'a> {
@@ -75,12 +102,14 @@ pub struct Lookups<'a> {
     deaf: Vec<String>,
     /// Those whose own clients are asked to close their connections.
     closing: Vec<ContainerRef>,
+    /// Those whose clients are to be asked as soon as they have started anew.
+    renewing: Vec<ContainerRef>,
 }
 
 impl<'a> Lookups<'a> {
     pub fn new(networks: &'a [Network], addresses: BTreeSet<IpAddr>, ended: Instant) -> Lookups<'a> {
-        let (seen, deaf, closing) = Default::default();
-        Lookups { networks, addresses, ended, sought: false, noticed: None, seen, deaf, closing }
+        let (seen, deaf, closing, renewing) = Default::default();
+        Lookups { networks, addresses, ended, sought: false, noticed: None, seen, deaf, closing, renewing }
     }
 
     /// Tells those whose configuration names the service at once, and anybody else who still asks.
@@ -88,18 +117,32 @@ impl<'a> Lookups<'a> {
         let told = self.closing.drain(..);
         told.for_each(|proxy| scene.help.into_iter().for_each(|help| help.leave(&proxy)));
         if !std::mem::replace(&mut self.sought, true) {
-            let all = self.members(|_| true);
-            for container in inspect(all, scene).into_iter().filter(|c| names_service(c, scene)) {
+            let all = inspect(self.members(|_| true), scene);
+            let renew =
+                all.iter().filter(|c| program::runs(&c.command, RENEWS) && c.service != scene.service.name);
+            self.renewing = renew.map(Container::reference).collect();
+            for container in all.into_iter().filter(|c| names_service(c, scene)) {
                 self.tell_one(&container, scene);
             }
         }
-        if scene.waiter.clock.now().saturating_duration_since(self.ended) > NOTICES_WITHIN {
+        let since = scene.waiter.clock.now().saturating_duration_since(self.ended);
+        if since > RENEWS_WITHIN {
+            for proxy in std::mem::take(&mut self.renewing) {
+                self.let_clients_go(proxy, scene);
+            }
+        }
+        if since > NOTICES_WITHIN {
             let sources = self.sources(scene);
             let asking = self.members(|member| member.addresses.iter().any(|a| sources.contains(a)));
             for container in inspect(asking, scene) {
                 self.tell_one(&container, scene);
             }
         }
+    }
+
+    /// Nobody is left who will ask although nobody does now.
+    pub fn is_over(&self) -> bool {
+        self.renewing.is_empty() && self.closing.is_empty()
     }
 
     fn members(&self, chosen: impl Fn(&Member) -> bool) -> Vec<String> {
@@ -175,23 +218,20 @@ fn by_command(container: &Container) -> Option<&'static Program> {
     PROGRAMS.iter().find(|one| one.names.iter().any(|name| program::runs(&container.command, name)))
 }
 
-/// Whether its configuration has the name of the service, and nothing that lets it look again by itself.
+/// Whether its configuration has the name of the service where it is looked up once.
 fn names_service(container: &Container, scene: &Scene) -> bool {
-    let Some(program) = by_command(container).filter(|_| container.service != scene.service.name) else {
-        return false;
-    };
+    let name = scene.service.name.as_str();
+    let Some(program) = by_command(container).filter(|_| container.service != name) else { return false };
     let script = "name=$1; shift; grep -rhwF -e \"$name\" -e resolvers \"$@\" 2>/dev/null; true";
-    let args: Vec<_> =
-        [scene.service.name.as_str()].into_iter().chain(program.folders.iter().copied()).collect();
-    let looks_again = program.names == ["haproxy"];
+    let args: Vec<_> = [name].into_iter().chain(program.folders.iter().copied()).collect();
     match scene.engine.exec_shell(&container.id, script, &args) {
-        Ok(lines) => {
-            let names =
-                lines.lines().any(|line| !line.trim_start().starts_with('#') && line.contains(args[0]));
-            names && !(looks_again && lines.contains(LOOKS_AGAIN))
+        Ok(text) => {
+            let written = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+            (program.once)(&written.collect::<Vec<_>>(), name)
         }
-        // There is no shell to ask. To read a configuration once more does no harm.
-        Err(_) => !looks_again,
+        // There is no shell to ask. To read a configuration once more does no harm, but to a HAProxy, which loses what
+        // it has learned.
+        Err(_) => program.signal != "USR2",
     }
 }
 
@@ -236,5 +276,37 @@ mod tests {
         // A shell ends by it.
         assert_eq!(signal(&[(70, 50, "sh"), (71, 70, "nginx")]), None);
         assert_eq!(signal(&[]), None);
+    }
+
+    #[test]
+    fn nginx_is_told_where_it_looks_a_name_up_once() {
+        let told = |line: &str| nginx_looks_up_once(&[line], "app");
+        for line in [
+            "proxy_pass http://app;",
+            "  location / { proxy_pass http://app:8000/; }",
+            "fastcgi_pass app:9000;",
+            "upstream web { server app:80 max_fails=0; }",
+        ] {
+            assert!(told(line), "{line}");
+        }
+        for line in [
+            "set $app app;",
+            "proxy_pass http://app$request_uri;",
+            "server { listen 80; server_name app; }",
+            "server app:80 resolve;",
+            "map $host $to { default app; }",
+            "resolvers",
+        ] {
+            assert!(!told(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn haproxy_is_told_unless_it_knows_whom_to_ask() {
+        let told = |lines: &[&str]| (PROGRAMS[2].once)(lines, "app");
+        assert!(told(&["server one app:80 check"]));
+        assert!(!told(&["server one app:80 check resolvers docker"]));
+        assert!(!told(&["default-server resolvers docker", "server-template app 4 app:80"]));
+        assert!(!told(&[]));
     }
 }

@@ -158,8 +158,9 @@ fn sessions(line: &str) -> Option<(String, String, u64)> {
 }
 
 /// Run by `sh` inside HAProxy's container: sends $1 to the runtime API and prints the answer. $2 is the socket,
-/// or empty for every `stats socket` of the configuration that HAProxy was started with. Speaks through whatever
-/// the image has: socat, perl or bash (Debian's image), nc (Alpine's).
+/// or empty for every `stats socket` of the files and folders that a HAProxy which runs there was started with, those with
+/// `level admin` first. Speaks through whatever the image has: socat, perl or bash (Debian's image), nc (Alpine's), python
+/// (dockercloud/haproxy).
 pub const SCRIPT: &str = r#"
 ask() {
   case $2 in
@@ -168,11 +169,17 @@ ask() {
       elif command -v perl >/dev/null 2>&1; then
         perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new($ARGV[1]) or exit 1; print $s "$ARGV[0]\n"; print while <$s>' "$1" "$2"
       elif nc -h 2>&1 | grep -q 'local:'; then printf '%s\n' "$1" | nc "local:$2"
+      elif python=$(command -v python3 || command -v python); then
+        "$python" -c 'import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[2])
+s.sendall((sys.argv[1] + "\n").encode())
+for part in iter(lambda: s.recv(4096), b""): os.write(1, part)' "$1" "$2"
       else printf '%s\n' "$1" | nc -U "$2"
       fi ;;
     *)
       host=${2##*@}; port=${host##*:}; host=${host%:*}
-      case $host in ''|'*'|0.0.0.0) host=127.0.0.1 ;; esac
+      case $host in ''|'*'|0.0.0.0|::|'[::]') host=127.0.0.1 ;; esac
       if command -v socat >/dev/null 2>&1; then printf '%s\n' "$1" | socat - "TCP:$host:$port"
       elif command -v bash >/dev/null 2>&1; then
         bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "%s\n" "$0" >&3 && cat <&3' "$1" "$host" "$port"
@@ -180,11 +187,35 @@ ask() {
       fi ;;
   esac
 }
+files() {
+  for process in /proc/[0-9]*; do
+    { IFS= read -r program <"$process/comm"; } 2>/dev/null && [ "$program" = haproxy ] || continue
+    tr '\0' '\n' <"$process/cmdline" 2>/dev/null | {
+      folder=$(readlink "$process/cwd" 2>/dev/null || pwd)
+      before=
+      while IFS= read -r word; do
+        case $before in
+          -C) folder=$word ;;
+          -f|--)
+            case $word in /*) ;; *) word=$folder/$word ;; esac
+            if [ -d "$word" ]; then printf '%s\n' "$word"/*.cfg; else printf '%s\n' "$word"; fi ;;
+        esac
+        [ "$before" = -- ] || before=$word
+      done
+    }
+  done | sort -u
+}
+IFS='
+'
 sockets=$2
 if [ -z "$sockets" ]; then
-  files=$(tr '\0' '\n' </proc/1/cmdline | grep -A1 -x -- -f | grep -v -x -e -f -e --)
-  [ -n "$files" ] || files=/usr/local/etc/haproxy/haproxy.cfg
-  sockets=$(sed -n 's/^[[:space:]]*stats[[:space:]]\{1,\}socket[[:space:]]\{1,\}\([^[:space:]]*\).*/\1/p' $files)
+  files=$(files)
+  [ -n "$files" ] || files='/usr/local/etc/haproxy/haproxy.cfg
+/etc/haproxy/haproxy.cfg'
+  all=$(sed -n 's/^[[:space:]]*stats[[:space:]]\{1,\}socket[[:space:]]\{1,\}//p' $files 2>/dev/null)
+  admin='[[:space:]]level[[:space:]]\{1,\}admin'
+  sockets=$({ printf '%s\n' "$all" | grep "$admin"; printf '%s\n' "$all" | grep -v "$admin"; } |
+    sed 's/[[:space:]].*//; s/"//g; s/^unix@//')
 fi
 for socket in $sockets; do
   answer=$(ask "$1" "$socket" 2>/dev/null)

@@ -21,7 +21,7 @@ pub use self::{
 };
 use super::{Lease, Proxy, Scene, program};
 use crate::{
-    engine::{CallError, Container, Engine, Problem, Replica, State},
+    engine::{CallError, Container, Engine, Problem, Replica, State, container::PROJECT_LABEL},
     event::Generation,
     stage::Halt,
 };
@@ -67,10 +67,14 @@ impl Haproxy {
     }
 }
 
+/// What starts it, and is the first process.
+const PROGRAMS: &[&str] = &["haproxy", "dockercloud-haproxy"];
+
 /// An image of it, or one made from it: its entrypoint is a script then, and the image may have any name.
 fn runs_haproxy(container: &Container) -> bool {
     let image = container.image.rsplit('/').next().unwrap_or_default();
-    image.contains("haproxy") && !image.contains("exporter") || program::runs(&container.command, "haproxy")
+    image.contains("haproxy") && !image.contains("exporter")
+        || PROGRAMS.iter().any(|program| program::runs(&container.command, program))
 }
 
 fn names(proxies: &[Replica]) -> String {
@@ -140,7 +144,11 @@ impl Session {
 
     /// Where none is found those that were known stay: whoever asks them hears why.
     fn find_again(&mut self, scene: &Scene) {
-        let services = self.services().into_iter();
+        // Of another project nothing else is known.
+        let mine =
+            |proxy: &&Replica| proxy.labels.get(PROJECT_LABEL).is_none_or(|name| name == scene.project);
+        let services: BTreeSet<_> = self.planned.iter().filter(mine).map(|proxy| &proxy.service).collect();
+        let services = services.into_iter();
         let found: Result<Vec<_>, _> = services.map(|name| scene.engine.containers(Some(name))).collect();
         let running = found.into_iter().flatten().flatten().filter(|c| c.state == State::Running);
         let running: Vec<_> = running.map(|container| Replica::from(&container)).collect();

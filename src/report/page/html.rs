@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Settings, State, picture};
+use super::{About, Settings, State, picture};
 use crate::event::{End, Failure, Outcome, PlannedService, ServiceEnd, Verdict};
 use crate::report::words::{self, answer_time, stopwatch};
 use crate::report::{Look, traffic};
 use crate::story::Story;
 use crate::text::{clean, clean_lines, date};
 
-const STYLE: &str = include_str!("style.css");
+pub const STYLE: &str = include_str!("style.css");
 
 pub fn page(state: &State, end: &End) -> String {
     let State { story, settings, log, .. } = state;
@@ -38,6 +38,7 @@ pub fn page(state: &State, end: &End) -> String {
                     p.message { @for (i, line) in words::message(story).iter().enumerate() { @if i > 0 { br; } (line) } }
                     @if let Some(hint) = &end.hint { p.hint { "Next: " (lines(hint)) } }
                     p.over { "exit code " (end.exit_code) " · " (stopwatch(end.took)) " in all" }
+                    (origin(&state.about))
                 }
                 (section("Why the new version failed", failures(story)))
                 (section("Timeline", timeline(story)))
@@ -83,6 +84,14 @@ fn table(titles: &[&str], rows: Markup) -> Markup {
     html! { table { tr { @for title in titles { th { (title) } } } (rows) } }
 }
 
+/// Who ran what, where.
+fn origin(about: &About) -> Markup {
+    let About { command, who, engine, folder, commit } = about;
+    let all = [("command", command), ("by", who), ("engine", engine), ("folder", folder), ("commit", commit)];
+    let known = all.into_iter().filter(|(_, text)| !text.is_empty());
+    html! { dl.over { @for (name, text) in known { div { dt { (name) } dd { (clean(text)) } } } } }
+}
+
 fn failures(story: &Story) -> Option<Markup> {
     let one = |service: &str, (at, failure, rollback): &(Duration, Failure, bool)| {
         let as_set = "left as it is, as failure_action or max_failure_ratio says";
@@ -104,7 +113,7 @@ fn failures(story: &Story) -> Option<Markup> {
 fn timeline(story: &Story) -> Option<Markup> {
     let picture = picture::timeline(story)?;
     let parts = html! { @for (part, took) in story.parts() { li { (part) " " b { (stopwatch(took)) } } } };
-    Some(html! { (picture) ul.parts { (parts) } })
+    Some(html! { div.wide { (picture) } ul.parts { (parts) } })
 }
 
 fn probe(story: &Story) -> Option<Markup> {
@@ -120,7 +129,7 @@ fn probe(story: &Story) -> Option<Markup> {
     let table = table(&["while", "requests", "failed", "mean", "slowest"], rows);
     let chart = picture::traffic(story, traffic);
     Some(
-        html! { p { (words::probe(probe)) } @if let Some(chart) = chart { (chart) } div.figures { (table) } },
+        html! { p { (words::probe(probe)) } @if let Some(chart) = chart { div.wide { (chart) } } div."wide figures" { (table) } },
     )
 }
 
@@ -128,7 +137,7 @@ fn services(story: &Story) -> Option<Markup> {
     let planned =
         story.services.iter().filter_map(|service| Some((service.plan.as_ref()?, service.end.as_ref())));
     let rows: Vec<Markup> = planned.map(|(plan, end)| service_row(plan, end)).collect();
-    let titles = ["service", "verdict", "why", "replicas", "outcome", "serving", "took"];
+    let titles = ["service", "verdict", "why", "image", "replicas", "outcome", "serving", "took"];
     let table = table(&titles, html! { @for row in &rows { (row) } });
     (!rows.is_empty()).then(|| html! { div.wide { (table) } })
 }
@@ -145,12 +154,17 @@ fn service_row(plan: &PlannedService, end: Option<&ServiceEnd>) -> Markup {
     html! {
         tr.dim[plan.verdict == Verdict::Unchanged] {
             td { b { (clean(&plan.service)) } } td { (plan.verdict.word()) } td { (clean(&plan.reason)) }
-            td { (plan.replicas) }
+            td { (clean(&image(plan))) } td { (plan.replicas) }
             td class=(class) { @if let Some(end) = end { (end.outcome.word()) } }
             td { @if let Some(end) = end { (serving(end)) } }
             td { @if let Some(end) = end { (stopwatch(end.took)) } }
         }
     }
+}
+
+/// `v1 → v2`, else what runs.
+fn image(plan: &PlannedService) -> String {
+    plan.versions.change().unwrap_or_else(|| plan.versions.wanted())
 }
 
 fn warnings(story: &Story) -> Option<Markup> {
@@ -168,5 +182,5 @@ fn settings_of((service, settings): &Settings) -> Markup {
             tr.dim[source == "default"] { td { (clean(key)) } td { (clean(value)) } td { (clean(source)) } }
         }
     };
-    html! { h3 { (clean(service)) } (table(&["key", "value", "from"], rows)) }
+    html! { h3 { (clean(service)) } div.wide { (table(&["key", "value", "from"], rows)) } }
 }

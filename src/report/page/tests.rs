@@ -1,4 +1,5 @@
 use super::super::fixture::{self, Run, end, ms, planned, play};
+use super::html::STYLE;
 use super::*;
 use crate::engine::ContainerRef;
 use crate::event::{Failure, ProbeBegin, ProbeBucket, ProbeEnd, ProbeStage, Stage, Verdict};
@@ -70,6 +71,47 @@ fn balanced(text: &str) -> Vec<String> {
     }
     assert_eq!(open, Vec::<String>::new());
     seen
+}
+
+/// On a phone the page itself is never wider than the screen: what is wide is pushed aside in a box of its own.
+#[test]
+fn it_fits_a_phone() {
+    let text = page(&probed());
+    assert!(text.contains("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"));
+    for tag in ["<table", "<svg"] {
+        assert!(text.matches(tag).count() >= 2, "{tag}");
+        for (at, _) in text.match_indices(tag) {
+            let box_of_its_own = text[..at].rsplit('<').next().unwrap_or_default();
+            assert!(box_of_its_own.starts_with("div class=\"wide"), "{tag} in <{box_of_its_own}");
+        }
+    }
+    assert!(STYLE.contains(".wide { overflow-x: auto; }"));
+}
+
+#[test]
+fn it_says_who_ran_what_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("page.html");
+    let page = Page::open(&path, 0).unwrap();
+    page.about(About {
+        command: "docker zdd up <web>".to_owned(),
+        who: "anna@laptop".to_owned(),
+        engine: "web1".to_owned(),
+        commit: "0123456-dirty".to_owned(),
+        folder: String::new(),
+    });
+    play(&page, &fixture::versioned(fixture::happy(), "web:v2"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    for part in [
+        "<dt>command</dt><dd>docker zdd up &lt;web&gt;</dd>",
+        "<dt>by</dt><dd>anna@laptop</dd>",
+        "<dt>engine</dt><dd>web1</dd>",
+        "<dt>commit</dt><dd>0123456-dirty</dd>",
+        "<td>v1 → v2</td>",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    assert!(!text.contains("<dt>folder</dt>"));
 }
 
 #[test]

@@ -55,6 +55,23 @@ fn a_roll_from_start_to_stop() {
     assert_eq!(shown(&fixture::happy(), 8_600), STOP);
 }
 
+/// Which version serves is seen at any time, container by container.
+#[test]
+fn two_versions_are_told_apart() {
+    assert_eq!(shown(&fixture::versioned(fixture::happy(), "web:v2"), 4_700), VERSIONS);
+    let closed = closed(&fixture::versioned(fixture::failed(), "web:v2"), look(100));
+    assert!(closed.contains("rolled back, serving app-1 and app-2 (v1)"), "{closed}");
+}
+
+const VERSIONS: &str = "\
+✔ build  app                                           3.1s
+✔ unchanged: db
+⠋ app  roll (v1 → v2): waiting for health              1.5s
+  ✔ app-1  v1  serving
+  ✔ app-2  v1  serving
+  ⠋ app-3  v2  starting, at most 40s                   1.1s
+  ⠋ app-4  v2  starting, at most 40s  curl: (7) Fail…  1.1s";
+
 #[test]
 fn a_pull_and_then_a_build() {
     let services = || vec!["app".to_owned()];

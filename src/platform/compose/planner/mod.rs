@@ -2,6 +2,7 @@
 
 mod addresses;
 mod alone;
+mod links;
 mod operations;
 mod order;
 mod ports;
@@ -48,6 +49,7 @@ pub fn plan(project: &Project, observed: &Observed, request: &Request) -> Plan {
         helper: observed.helper.clone(),
         heard: observed.heard.clone(),
         waits: observed.waits.clone(),
+        images: observed.images.clone(),
     }
 }
 
@@ -115,11 +117,15 @@ fn plan_service(
     let force = (request.force || follows.is_some()) && asked;
     let request = Request { force, ..request.clone() };
     let case = case(project, service, &mine, observed, &request, follows);
-    let plan = if asked { case.plan() } else { case.plan_dependency() };
+    let mut plan = if asked { case.plan() } else { case.plan_dependency() };
+    plan.operations = links::keep(plan.operations, name, &observed.containers);
     let is_held = plan.operations.iter().any(|operation| matches!(operation.what, What::Hold { .. }));
     let ways = match is_held {
         true => proxy::ways_to_hold(service, &observed.containers, &observed.heard),
-        false => proxy::ways(service, &observed.containers, &observed.helper, &observed.heard),
+        false => {
+            let around = (observed.containers.as_slice(), observed.neighbors.as_slice());
+            proxy::ways(service, around, &observed.helper, &observed.heard)
+        }
     };
     let depends_on = service.depends_on.iter().map(|dependency| dependency.service.clone());
     let hosts = project.file.services.get(name).map(|raw| project.hosts_of(raw)).unwrap_or_default();
