@@ -16,23 +16,25 @@ const ATTEMPTS: u32 = 3;
 
 impl Docker {
     pub(super) fn ids_of_images(&self, references: &[String]) -> Result<BTreeMap<String, String>, CallError> {
-        let images = self.images(references)?;
-        if images.len() == references.len() {
-            return Ok(references.iter().cloned().zip(images).collect());
+        let (images, said) = self.images(references)?;
+        // Those that there are come in the order in which they were asked for, and the others are named.
+        let there: Vec<_> = references.iter().filter(|reference| !is_missed(&said, reference)).collect();
+        if images.len() == there.len() {
+            return Ok(there.into_iter().cloned().zip(images).collect());
         }
-        // The answers do not say which of the questions they belong to, so each is asked alone.
+        // By other names, perhaps, so each is asked alone.
         let mut found = BTreeMap::new();
         for reference in references {
-            let image = self.images(std::slice::from_ref(reference))?.pop();
+            let image = self.images(std::slice::from_ref(reference))?.0.pop();
             found.extend(image.map(|id| (reference.clone(), id)));
         }
         Ok(found)
     }
 
-    /// The IDs of those that exist, in order.
-    fn images(&self, references: &[String]) -> Result<Vec<String>, CallError> {
+    /// The IDs of those that exist, in order, and what is said of the others.
+    fn images(&self, references: &[String]) -> Result<(Vec<String>, String), CallError> {
         if references.is_empty() {
-            return Ok(vec![]);
+            return Ok((vec![], String::new()));
         }
         let args = ["image", "inspect"].into_iter().chain(references.iter().map(String::as_str));
         let call = self.call(args, self.quick());
@@ -43,7 +45,8 @@ impl Docker {
         let images: Vec<Value> =
             serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
         let ids: Option<_> = images.iter().map(|image| Some(image["Id"].as_str()?.to_owned())).collect();
-        ids.ok_or_else(|| garbage(&call, "an image without an ID"))
+        let ids = ids.ok_or_else(|| garbage(&call, "an image without an ID"))?;
+        Ok((ids, answer.stderr))
     }
 
     /// Tag → image ID, in one repository.
@@ -164,4 +167,12 @@ impl Docker {
 
 fn is_missing(answer: &Answer) -> bool {
     answer.stderr.to_ascii_lowercase().contains("no such container")
+}
+
+/// `No such image: app:latest`, also for `app`.
+fn is_missed(said: &str, reference: &str) -> bool {
+    said.lines().filter_map(|line| line.rsplit_once("No such image: ")).any(|(_, name)| {
+        let name = name.trim();
+        name == reference || name.strip_suffix(":latest") == Some(reference)
+    })
 }

@@ -51,8 +51,6 @@ fn built_because_it_is_missing() {
     docker compose config --hash *
     docker compose version --short
     docker image inspect postgres:17 shop-web  → exit 1
-    docker image inspect postgres:17
-    docker image inspect shop-web  → exit 1
     docker compose build web
     docker image inspect postgres:17 shop-web
     docker ps
@@ -228,8 +226,6 @@ fn missing_and_not_to_be_built() {
     docker compose config --hash *
     docker compose version --short
     docker image inspect postgres:17 shop-web  → exit 1
-    docker image inspect postgres:17
-    docker image inspect shop-web  → exit 1
     docker compose pull web  → exit 1
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
