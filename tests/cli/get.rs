@@ -204,7 +204,10 @@ fn where_it_cannot_install_it_says_what_to_do() {
             "-s) echo Linux;; -m) echo riscv64",
             "there is no release for riscv64; build it with scripts/install",
         ),
-        ("-s) echo SunOS;; -m) echo x86_64", "there is no release for SunOS; build it with scripts/install"),
+        (
+            "-s) echo SunOS;; -m) echo x86_64",
+            "there is no release for SunOS: docker zdd runs on Linux and macOS, and on Windows in WSL",
+        ),
         // There is one for it, but not on this server.
         ("-s) echo Darwin;; -m) echo arm64", "docker-zdd-darwin-arm64.tar.gz"),
     ] {

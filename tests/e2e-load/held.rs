@@ -155,6 +155,9 @@ fn a_name_and_a_volume_without_one() {
     let before = volume();
     alone.nobody_is_refused();
     assert_eq!(volume(), before);
+    // Compose has handed it on by its name, so that it does not go with the container.
+    drop(alone);
+    docker(&["volume", "rm", &before]);
 }
 
 /// Who waits is served by the container that has started, although nobody is there any more to say that it is ready.

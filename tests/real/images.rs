@@ -71,7 +71,8 @@ impl Images {
 
     fn stub(&self, version: u32, volumes: &'static [&'static str]) -> String {
         let mut made = self.made.lock().expect("a lock");
-        made.entry((version, volumes)).or_insert_with(|| make(version, volumes)).clone()
+        let number = made.len();
+        made.entry((version, volumes)).or_insert_with(|| make(number, version, volumes)).clone()
     }
 }
 
@@ -89,7 +90,9 @@ fn exists(reference: &str) -> bool {
     Command::new("docker").args(["image", "inspect", reference]).output().expect("docker").status.success()
 }
 
-fn make(version: u32, volumes: &[&str]) -> String {
+/// With a name of its own: an image goes with its last one, and a project that is done with takes its names along.
+fn make(number: usize, version: u32, volumes: &[&str]) -> String {
+    let name = format!("zddtest-real-stub:{}-{number}", std::process::id());
     let container = docker(&["create", "--label", LABEL, APP]);
     let list: Vec<_> = volumes.iter().map(|path| format!("{path:?}")).collect();
     let changes = [
@@ -100,8 +103,8 @@ fn make(version: u32, volumes: &[&str]) -> String {
     let wanted = if volumes.is_empty() { 2 } else { 3 };
     let mut args = vec!["commit"];
     changes[..wanted].iter().for_each(|change| args.extend(["--change", change]));
-    args.push(&container);
-    let image = docker(&args);
+    args.extend([container.as_str(), &name]);
+    docker(&args);
     docker(&["rm", "--force", &container]);
-    image
+    name
 }

@@ -254,12 +254,14 @@ fn ports(on: Option<IpAddr>, port: u16, target: u16) -> Ports {
 /// Neighbors as one.
 fn ranges(all: impl Iterator<Item = Ports>) -> Vec<Ports> {
     let mut found: Vec<Ports> = Vec::new();
+    // Of two neighbors the second may lead to a lower port.
+    let at = |port: u16| i32::from(port);
     for one in all {
         match found.last_mut() {
             Some(last)
                 if last.on == one.on
-                    && one.first == last.last + 1
-                    && one.target - last.target == one.first - last.first =>
+                    && at(one.first) - at(last.last) == 1
+                    && at(one.target) - at(last.target) == at(one.first) - at(last.first) =>
             {
                 last.last = one.last;
             }
@@ -338,4 +340,21 @@ fn reached(stand_in: &ContainerRef, container: &Replica, scene: &Scene) -> Repli
         health: None,
         ..Container::clone(container)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbors_that_lead_to_neighbors_are_one_range() {
+        let of = |all: &[(u16, u16)]| -> Vec<(u16, u16, u16)> {
+            let found = ranges(all.iter().map(|(port, target)| ports(None, *port, *target)));
+            found.into_iter().map(|one| (one.first, one.last, one.target)).collect()
+        };
+        assert_eq!(of(&[(8000, 80), (8001, 81), (8002, 82)]), [(8000, 8002, 80)]);
+        assert_eq!(of(&[(8000, 80), (8000, 80), (8002, 82)]), [(8000, 8000, 80), (8002, 8002, 82)]);
+        assert_eq!(of(&[(2222, 3000), (2223, 22)]), [(2222, 2222, 3000), (2223, 2223, 22)]);
+        assert_eq!(of(&[(65534, 1), (65535, 2), (65535, 9)]), [(65534, 65535, 1), (65535, 65535, 9)]);
+    }
 }
