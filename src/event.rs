@@ -379,6 +379,7 @@ pub struct ServiceEnd {
     pub took: Duration,
 }
 
+/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct End {
     pub exit_code: u8,

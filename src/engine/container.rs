@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Healthcheck, mask};
+use crate::text::short_id;
 
 /// A container, named as people see it. `id` is the full 64-digit ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,7 +19,7 @@ pub struct ContainerRef {
 impl ContainerRef {
     /// The first 12 digits of the ID, as `docker ps` prints them.
     pub fn short_id(&self) -> &str {
-        self.id.get(..12).unwrap_or(&self.id)
+        short_id(&self.id)
     }
 }
 
@@ -157,8 +158,10 @@ impl Container {
 
     /// Its name, also where it has made room for another one with it, as Compose does: `ID_NAME`.
     pub fn first_name(&self) -> &str {
-        let short = self.id.get(..12).unwrap_or(&self.id);
-        self.name.strip_prefix(short).and_then(|rest| rest.strip_prefix('_')).unwrap_or(&self.name)
+        self.name
+            .strip_prefix(short_id(&self.id))
+            .and_then(|rest| rest.strip_prefix('_'))
+            .unwrap_or(&self.name)
     }
 
     /// Running and not known to be unhealthy: it may be answering requests.

@@ -8,6 +8,7 @@ use super::{
     container::{ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, parse_inspect},
     garbage, hook_environment, is_id, mask, only_missing, program_of, watchdog,
 };
+use crate::text::short_id;
 
 /// What can change a gate's mind. Health probes themselves (`exec_*`) would flood.
 const EVENTS: &[&str] = &["health_status", "start", "die", "oom", "stop", "destroy", "pause", "unpause"];
@@ -123,7 +124,7 @@ impl Engine for Docker {
         args.push(id.to_owned());
         args.extend(hook.command.iter().cloned());
         let mut call = self.call(args, limit.unwrap_or(self.slow()));
-        call.shown = Some(format!("docker exec {} {}", short(id), program_of(hook)));
+        call.shown = Some(format!("docker exec {} {}", short_id(id), program_of(hook)));
         call.env = env;
         self.runner.run(&call).map(drop)
     }
@@ -157,7 +158,7 @@ impl Engine for Docker {
     fn exec_shell(&self, id: &str, script: &str, args: &[&str]) -> Result<String, CallError> {
         let words = ["exec", id, "sh", "-c", script, "zdd"].into_iter().chain(args.iter().copied());
         let mut call = self.call(words, self.quick());
-        call.shown = Some(format!("docker exec {} sh", short(id)));
+        call.shown = Some(format!("docker exec {} sh", short_id(id)));
         self.runner.run(&call)
     }
 
@@ -283,8 +284,4 @@ fn read_processes(text: &str) -> Vec<Process> {
         Some(Process { pid, parent, name })
     };
     text.lines().filter_map(process).collect()
-}
-
-fn short(id: &str) -> &str {
-    id.get(..12).unwrap_or(id)
 }

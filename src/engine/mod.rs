@@ -35,7 +35,7 @@ pub use self::{
     explain::{Explained, OLDEST_COMPOSE},
     healthcheck::Healthcheck,
     images::archive,
-    networks::{Member, Network, read_networks},
+    networks::{Member, Network, network_ids, read_networks},
     process::{CallError, Listener, Problem, Runner},
     progress::{Effect, Preview, Progress},
     replica::{Replica, ids, references},

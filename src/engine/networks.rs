@@ -2,11 +2,12 @@
 
 mod pool;
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::Value;
 
-use super::{CallError, Docker, container::PROJECT_LABEL, garbage, only_missing};
+use super::{CallError, Docker, Endpoint, container::PROJECT_LABEL, garbage, only_missing};
+use crate::text::short_id;
 
 /// A network with who is on it now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,12 @@ impl Docker {
 ///
 /// # Errors
 /// Text that is not its JSON.
+/// The IDs of the networks that these are connected to, each once.
+pub fn network_ids<'e>(endpoints: impl Iterator<Item = &'e Endpoint>) -> Vec<String> {
+    let ids: BTreeSet<_> = endpoints.map(|endpoint| &endpoint.network).filter(|id| !id.is_empty()).collect();
+    ids.into_iter().cloned().collect()
+}
+
 pub fn read_networks(json: &str) -> serde_json::Result<Vec<Network>> {
     let all: Vec<Value> = serde_json::from_str(json)?;
     Ok(all.iter().map(network).collect())
@@ -63,7 +70,7 @@ pub fn read_networks(json: &str) -> serde_json::Result<Vec<Network>> {
 fn network(value: &Value) -> Network {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let id = text(&value["Id"]);
-    let own_name = format!("br-{}", id.get(..12).unwrap_or(&id));
+    let own_name = format!("br-{}", short_id(&id));
     let configs = || value["IPAM"]["Config"].as_array().into_iter().flatten();
     let members: Vec<_> = value["Containers"].as_object().into_iter().flatten().map(member).collect();
     Network {

@@ -2,14 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use console::Alignment;
 use indicatif::HumanDuration;
 
 use super::Look;
 use crate::{
     event::Outcome,
     keep::{Cause, Commit, Deployed, Revision},
-    text::{self, join, short_id, short_image},
+    text::{join, short_id, short_image},
 };
 
 const TITLES: [&str; 9] =
@@ -21,15 +20,7 @@ pub fn table(revisions: &[Revision], pruned: &BTreeSet<u32>, now: u64, look: &Lo
     let rows = revisions.iter().rev();
     let rows = rows.map(|revision| row(revision, &images, pruned.contains(&revision.number), now));
     let rows: Vec<_> = std::iter::once(TITLES.map(str::to_owned).to_vec()).chain(rows).collect();
-    let paint = |row: usize, column: usize, cell: &str| {
-        let style = match row.checked_sub(1) {
-            None => "bold",
-            Some(row) if column == TITLES.len() - 1 => style(revisions[revisions.len() - 1 - row].outcome),
-            Some(_) => "",
-        };
-        look.paint(style, cell)
-    };
-    text::painted_table(&rows, Alignment::Left, &paint).join("\n") + "\n"
+    look.table(&rows, &|row| style(revisions[revisions.len() - 1 - row].outcome)).join("\n") + "\n"
 }
 
 fn style(outcome: Outcome) -> &'static str {

@@ -3,6 +3,8 @@
 use console::{Alignment, Style, measure_text_width, pad_str, truncate_str};
 use textwrap::{Options, WordSplitter};
 
+use crate::text;
+
 /// The eye does not find the right edge beyond.
 const WIDEST: usize = 100;
 
@@ -27,6 +29,18 @@ impl Look {
     /// The same on a terminal of this size.
     pub fn sized(self, size: Option<(u16, u16)>) -> Look {
         size.map_or(self, |(rows, columns)| Look { rows: rows.into(), columns: columns.into(), ..self })
+    }
+
+    /// A table whose titles stand out; `last` is the style of the last cell of each row below them.
+    pub fn table(&self, rows: &[Vec<String>], last: &dyn Fn(usize) -> &'static str) -> Vec<String> {
+        text::painted_table(rows, Alignment::Left, &|row, column, cell| {
+            let style = match row.checked_sub(1) {
+                None => "bold",
+                Some(below) if column == rows[row].len() - 1 => last(below),
+                Some(_) => "",
+            };
+            self.paint(style, cell)
+        })
     }
 
     /// Columns to use; 80 when unknown.

@@ -3,13 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use console::{Alignment, Term, truncate_str};
+use console::{Term, truncate_str};
 use indicatif::HumanDuration;
 
 use super::Look;
 use crate::keep::{Holder, Life};
 use crate::status::{Condition, ServiceStatus, Status};
-use crate::text::{self, clean, join, short_image};
+use crate::text::{clean, join, short_image};
 
 /// A column: its heading, and what stands in it.
 type Column = (&'static str, fn(&ServiceStatus, u64) -> String);
@@ -32,14 +32,7 @@ pub fn text(status: &Status, now: u64, look: &Look) -> String {
     let rows: Vec<_> = std::iter::once(head).chain(status.services.iter().map(row)).collect();
     let table = match status.services.is_empty() {
         true => vec![format!("project {} has no services", status.project)],
-        false => text::painted_table(&rows, Alignment::Left, &|row, column, cell| {
-            let style = match row.checked_sub(1) {
-                None => "bold",
-                Some(row) if column == COLUMNS.len() - 1 => style(&status.services[row].condition),
-                Some(_) => "",
-            };
-            look.paint(style, cell)
-        }),
+        false => look.table(&rows, &|row| style(&status.services[row].condition)),
     };
     let rollout = status.rollout.iter().filter(|holder| holder.life != Life::Dead);
     let rollout = rollout.map(|holder| in_progress(holder, now)).collect();

@@ -7,7 +7,7 @@ use std::{
 
 use super::Compose;
 use crate::{
-    engine::{Container, Engine, Network, Version, WholeUp, container::PROJECT_LABEL},
+    engine::{Container, Engine, Network, Version, WholeUp, container::PROJECT_LABEL, network_ids},
     exit::Stop,
     helper::{Presence, Starting},
     plan::Plan,
@@ -93,10 +93,8 @@ impl Compose {
         if !project.services.values().any(|service| lacks_one(service)) {
             return vec![];
         }
-        let endpoints = containers.iter().flat_map(|c| c.networks.values());
-        let networks: BTreeSet<_> =
-            endpoints.map(|on| on.network.clone()).filter(|id| !id.is_empty()).collect();
-        let networks = self.docker.networks(&Vec::from_iter(networks)).unwrap_or_default();
+        let networks = network_ids(containers.iter().flat_map(|c| c.networks.values()));
+        let networks = self.docker.networks(&networks).unwrap_or_default();
         let ids: BTreeSet<_> =
             networks.iter().flat_map(|on| &on.members).map(|member| member.id.clone()).collect();
         let mut found = self.docker.inspect(&Vec::from_iter(ids)).unwrap_or_default();
@@ -113,8 +111,7 @@ impl Compose {
         };
         let endpoints = containers.iter().flat_map(|container| &container.networks);
         let small = endpoints.filter(|(name, on)| on.prefix > LARGE || on.prefix > 0 && has_range(name));
-        let ids: BTreeSet<_> = small.map(|(_, on)| on.network.clone()).collect();
-        self.docker.networks(&Vec::from_iter(ids)).unwrap_or_default()
+        self.docker.networks(&network_ids(small.map(|(_, on)| on))).unwrap_or_default()
     }
 
     /// Service → ID of its image, for those that have one.

@@ -17,7 +17,9 @@ use super::{
     running,
 };
 use crate::{
-    engine::{Container, ContainerRef, Joined, Network, Protocol, Published, Replica, State, container},
+    engine::{
+        Container, ContainerRef, Joined, Network, Protocol, Published, Replica, State, container, network_ids,
+    },
     helper::{
         Help, StandIn, Trouble,
         protocol::{Clause, Pair, Ports, Request},
@@ -321,7 +323,7 @@ fn like(container: &Replica) -> StandIn {
 
 /// With its addresses on the networks of the container that it stands in for.
 fn reached(stand_in: &ContainerRef, container: &Replica, scene: &Scene) -> Replica {
-    let ids: Vec<_> = container.networks.values().map(|endpoint| endpoint.network.clone()).collect();
+    let ids = network_ids(container.networks.values());
     let networks = scene.again(|| scene.engine.networks(&ids)).unwrap_or_default();
     let endpoint = |(name, endpoint): (&String, &container::Endpoint)| {
         let network = networks.iter().find(|network| network.id == endpoint.network)?;

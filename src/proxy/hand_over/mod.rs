@@ -16,10 +16,7 @@ mod lookup;
 pub mod pairs;
 mod ports;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 pub use self::ports::HeldPorts;
 use self::{
@@ -29,7 +26,7 @@ use self::{
 };
 use super::{Lease, Proxy, Scene};
 use crate::{
-    engine::{Network, Replica, State, ids},
+    engine::{Network, Replica, State, ids, network_ids},
     event::{Generation, Phase},
     helper::{
         Answer, Help, Trouble,
@@ -381,9 +378,7 @@ fn wait(
 
 /// With who is on them now; `None` where that cannot be read, which is said.
 fn networks_of(containers: &[Replica], scene: &Scene) -> Option<Vec<Network>> {
-    let ids: BTreeSet<&String> =
-        containers.iter().flat_map(|c| c.networks.values()).map(|endpoint| &endpoint.network).collect();
-    let ids: Vec<_> = ids.into_iter().filter(|id| !id.is_empty()).cloned().collect();
+    let ids = network_ids(containers.iter().flat_map(|c| c.networks.values()));
     let networks = scene.again(|| scene.engine.networks(&ids));
     if let Err(error) = &networks {
         scene.reporter.warn(&format!("the networks cannot be read: {error}"));
