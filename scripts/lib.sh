@@ -116,6 +116,7 @@ package_of() {
         cc) echo gcc libc6-dev ;;
         flock) echo util-linux ;;
         ip) echo iproute2 ;;
+        ssh) echo openssh-client ;;
         *) echo "$1" ;;
     esac
 }

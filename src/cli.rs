@@ -20,7 +20,7 @@ pub use pace::{LockArgs, Pace};
 pub use parse::{CliError, as_typed, help, parse};
 pub use watching::{ProbeArgs, Watching};
 
-use crate::init::Kind as ProxyKind;
+use crate::{init::Kind as ProxyKind, project::Runs};
 
 /// A parsed command line. `command` is never `None` when it comes from [`parse`].
 #[derive(Parser, Clone, Debug)]
@@ -29,6 +29,9 @@ use crate::init::Kind as ProxyKind;
 pub struct Cli {
     #[command(flatten)]
     pub compose: ComposeFlags,
+    /// What runs the containers ("compose"|"swarm")
+    #[arg(long, global = true)]
+    pub engine: Option<Runs>,
     #[command(subcommand)]
     pub command: Option<Command>,
 }

@@ -73,6 +73,8 @@ pub enum Verdict {
     Unchanged,
     Create,
     Scale,
+    /// Only what replaces nothing differs.
+    Settings,
     Roll,
     /// One after the other, and connections wait meanwhile.
     Hold,
@@ -91,6 +93,7 @@ impl Verdict {
             Verdict::Unchanged => "unchanged",
             Verdict::Create => "create",
             Verdict::Scale => "scale",
+            Verdict::Settings => "settings",
             Verdict::Roll => "roll",
             Verdict::Hold => "hold",
             Verdict::Recreate => "recreate",

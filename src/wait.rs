@@ -1,11 +1,22 @@
 //! The one place where the program waits: for something to be so, for a deadline, an interruption, or an alarm.
 
 use std::{
+    panic::resume_unwind,
     sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
 use crate::interrupt::{Interrupt, Urgency};
+
+/// What comes of two calls that need not wait for each other. The other one has a thread of its own.
+pub fn beside<A, B: Send>(call: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let result = call();
+        (result, other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
 
 /// Wakes whoever waits. Counts its calls, so that one between two looks is never lost.
 #[derive(Debug, Default)]
@@ -147,6 +158,29 @@ impl Waiter {
     pub fn pause(&self, time: Duration, heed: Heed) -> Ended<()> {
         let looked = self.until(Some(time), heed, || Ok::<_, ()>(Look::Again(LONGEST)));
         looked.unwrap_or(Ended::Deadline)
+    }
+
+    /// Looks again and again while a call goes on, at least so often, and once more when it has ended. It is waited for
+    /// whatever the user does.
+    pub fn meanwhile<T: Send>(
+        &self,
+        every: Duration,
+        call: impl FnOnce() -> T + Send,
+        mut look: impl FnMut(),
+    ) -> T {
+        thread::scope(|scope| {
+            let call = scope.spawn(|| {
+                let result = call();
+                self.waker.wake();
+                result
+            });
+            let _ = self.until(None, Heed::Urgent, || {
+                let is_last = call.is_finished();
+                look();
+                Ok::<_, ()>(if is_last { Look::Done(()) } else { Look::Again(every) })
+            });
+            call.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     /// Makes a call that may fail for a moment up to three times.

@@ -8,12 +8,14 @@ mod machine;
 mod now;
 mod rollout;
 mod stopping;
+mod swarm;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use self::Look::{All, AllMany, Each, EachMany};
+pub use self::swarm::Cluster;
 use crate::{
     engine::{Container, Image, Plugin, Version, config},
     plan::{Plan, Prospect, ServicePlan},
@@ -65,6 +67,8 @@ pub struct Scene<'a> {
     pub facts: Option<&'a Facts>,
     pub plan: Option<&'a Plan>,
     pub status: Option<&'a Status>,
+    /// Where the project runs on Swarm.
+    pub swarm: Option<&'a Cluster>,
 }
 
 /// What was found out about the machine.
@@ -183,7 +187,13 @@ const RULES: &[Rule] = &[
 
 /// Everything that is to be shown in this place, the worst first and within that in the order of the services.
 pub fn findings(scene: &Scene, place: Place) -> Vec<Finding> {
-    let rules = || RULES.iter().filter(|rule| rule.places.contains(&place));
+    let rules = || {
+        let all: Box<dyn Iterator<Item = &Rule>> = match scene.swarm {
+            Some(_) if place != Place::Status => Box::new(swarm::rules()),
+            _ => Box::new(RULES.iter()),
+        };
+        all.filter(|rule| rule.places.contains(&place))
+    };
     let mut found: Vec<_> = rules().flat_map(|rule| rule.on_the_whole(scene)).collect();
     for subject in subjects(scene) {
         found.extend(rules().flat_map(|rule| rule.on_a_service(&subject)));
@@ -198,6 +208,16 @@ pub fn annotate(plan: &mut Plan, project: &Project, containers: &[Container]) {
     for service in &mut plan.services {
         let mine = found.iter().filter(|finding| finding.service.as_ref() == Some(&service.service));
         service.notes = mine.map(Finding::clause).collect();
+    }
+}
+
+/// The same for a plan of Swarm, which has notes of its own.
+pub fn annotate_swarm(plan: &mut Plan, project: &Project, cluster: &Cluster) {
+    let scene = Scene { project: Some(project), plan: Some(plan), swarm: Some(cluster), ..Scene::default() };
+    let found = findings(&scene, Place::Plan);
+    for service in &mut plan.services {
+        let mine = found.iter().filter(|finding| finding.service.as_ref() == Some(&service.service));
+        service.notes.extend(mine.map(Finding::clause));
     }
 }
 
@@ -363,7 +383,8 @@ mod tests {
     #[test]
     fn every_code_of_the_doctor_is_documented() {
         let page = include_str!("../../docs/doctor.md");
-        let of_doctor = RULES.iter().filter(|rule| rule.places.contains(&Place::Doctor));
+        let of_doctor =
+            RULES.iter().chain(swarm::rules()).filter(|rule| rule.places.contains(&Place::Doctor));
         let missing: Vec<_> =
             of_doctor.map(|rule| rule.code).filter(|code| !page.contains(&format!("`{code}`"))).collect();
         assert!(missing.is_empty(), "{missing:?}");

@@ -13,12 +13,12 @@ use super::{
 use crate::{
     advice,
     cli::{LockArgs, Planning, Watching},
-    engine::Docker,
+    engine::{Docker, Engine},
     event::{self, Event, Verdict},
     execute::{ServiceResult, execute},
     exit::{Exit, Stop},
-    helper::Starting,
-    keep::{self, Cause, Insistence, Lock},
+    helper::{Purpose, Starting},
+    keep::{self, Cause, Insistence, Lock, Marks},
     plan::{self, Plan, Request, ServicePlan, What},
     platform::{Platform, compose::Observed},
     probe::Prober,
@@ -26,6 +26,7 @@ use crate::{
     report::Page,
     stage::Stage,
     text::place::Files,
+    wait::beside,
 };
 
 /// `off`: nothing of zdd's own runs on the engine's machine.
@@ -75,51 +76,51 @@ impl Context {
     ) -> Result<(Project, Onlookers, Option<Lock<'d>>), Stop> {
         self.say_loading();
         let page = self.open_page(watching)?;
-        let mut draft = self.draft(planning)?;
+        let (mut draft, mut hashes) = self.draft_and_hashes(planning)?;
         probe::wanted(&watching.probe, &draft.probe)?;
         self.check_not_interrupted()?;
         let lock = self.lock_unless_dry(docker, &draft.name, lock)?;
         if lock.as_ref().is_some_and(|lock| lock.was_waited_for) {
             draft = self.draft_again(planning, &draft.name)?;
+            hashes = self.docker().config_hashes(&[]);
         }
-        self.begin_helpers(&draft, lock.is_some());
-        let project = self.complete(draft)?;
+        self.begin_helpers(&draft, purpose(lock.as_ref()));
+        let project = self.complete(draft, hashes)?;
         let probe = probe::wanted(&watching.probe, &project.probe)?;
         self.check_not_interrupted()?;
         Ok((project, Onlookers { page, probe }, lock))
     }
 
-    /// It takes a moment to start them, and the plan needs to know. Those of a run that was killed end, where this one is
-    /// `alone` with the project.
-    pub fn begin_helpers(&mut self, project: &Project, alone: bool) {
+    /// It takes a moment to start them, and the plan needs to know.
+    pub fn begin_helpers(&mut self, project: &Project, purpose: Purpose) {
         let wanted = project.services.values().any(|s| s.settings.hand_over.helper == UseHelper::Auto);
         if wanted && environment::variable(HELPER).is_none_or(|word| word != "off") {
             let mut docker = self.docker().clone();
             docker.set_project(&project.name);
-            self.platform.helpers = Some(Starting::begin(&docker, alone));
+            self.platform.helpers = Some(Starting::begin(&docker, purpose));
         }
     }
 
-    pub fn lock<'d>(&self, docker: &'d Docker, project: &str, args: &LockArgs) -> Result<Lock<'d>, Stop> {
+    pub fn lock<'d>(&self, marks: &'d dyn Marks, project: &str, args: &LockArgs) -> Result<Lock<'d>, Stop> {
         let insistence = Insistence { wait: args.wait_lock.unwrap_or_default(), by_force: args.break_lock };
         let (sink, began) = (self.sink.clone(), self.began);
         let warn = move |message| {
             crate::event::Sink::on(&*sink, began.elapsed(), &crate::platform::warning(message));
         };
-        let engine = keep::lock::Engine { docker, waiter: self.waiter.clone(), warn: Rc::new(warn) };
+        let engine = keep::lock::Engine { marks, waiter: self.waiter.clone(), warn: Rc::new(warn) };
         keep::lock::acquire(&engine, project, insistence)
     }
 
     /// A dry run changes nothing, so it need not be alone.
     pub fn lock_unless_dry<'d>(
         &self,
-        docker: &'d Docker,
+        marks: &'d dyn Marks,
         project: &str,
         args: &LockArgs,
     ) -> Result<Option<Lock<'d>>, Stop> {
         match self.flags.dry_run {
             true => Ok(None),
-            false => self.lock(docker, project, args).map(Some),
+            false => self.lock(marks, project, args).map(Some),
         }
     }
 
@@ -130,13 +131,16 @@ impl Context {
             false => project.reach(&planning.services, planning.no_deps),
         };
         let scope: Vec<_> = names.iter().filter_map(|name| project.services.get(name)).collect();
-        let work = Work::decide(&scope, planning, &self.platform.images(&project)?);
-        if !dry {
-            self.fetch(&work)?;
+        let mut observed = self.platform.observe(&project)?;
+        let mut pending = Work::decide(&scope, planning, &observed.images);
+        if !dry && !pending.is_empty() {
+            let named = self.name_indexes(&project, &pending, &observed.local);
+            self.fetch(&pending)?;
+            observed = self.platform.observe(&project)?;
+            self.forget_names(&project, &observed, named);
+            pending = Work::default();
         }
-        let observed = self.platform.observe(&project)?;
         project.find_hosts(&observed.containers);
-        let pending = if dry { work } else { Work::default() };
         let request = self.request(&project, &observed, planning, pending)?;
         let plan = self.plan(&project, &observed, &request);
         let mut ready = Ready { project, observed, request, plan };
@@ -211,10 +215,14 @@ impl Context {
     /// Prints what would be carried out.
     pub fn show_plan(&self, mut ready: Ready, title: &str) -> Result<Exit, Stop> {
         self.platform.preflight(&ready.project, &ready.observed, &mut ready.plan)?;
+        Ok(self.print_plan(&ready.plan, title))
+    }
+
+    pub fn print_plan(&self, plan: &Plan, title: &str) -> Exit {
         let paint = |style: &str, text: &str| self.look.paint(style, text);
-        let text = plan::Text { plan: &ready.plan, verbose: self.flags.verbose, paint: &paint };
+        let text = plan::Text { plan, verbose: self.flags.verbose, paint: &paint };
         self.print(&format!("{title}{text}"));
-        Ok(if ready.plan.refused() { Exit::Refused } else { Exit::Done })
+        if plan.refused() { Exit::Refused } else { Exit::Done }
     }
 
     /// Carries a plan out, unless it refuses, Compose disagrees, or the user has interrupted.
@@ -227,12 +235,19 @@ impl Context {
         lock: Option<Lock>,
     ) -> Result<Exit, Stop> {
         self.platform.preflight(&ready.project, &ready.observed, &mut ready.plan)?;
+        if !ready.plan.refused()
+            && ready.plan.hands_over()
+            && self.platform.started_helper() != ready.observed.helper
+        {
+            self.plan_anew(&mut ready);
+            self.platform.preflight(&ready.project, &ready.observed, &mut ready.plan)?;
+        }
         if ready.plan.refused() {
             return Err(refusal(&ready.plan, &self.files));
         }
         self.platform.stop_timeout = planning.pace.timeout;
         self.describe(onlookers.page.as_ref(), &ready.plan);
-        let prober = self.begin_probe(&ready, onlookers.probe)?;
+        let prober = self.begin_probe(&ready.plan, onlookers.probe)?;
         self.check_not_interrupted()?;
         let end = self.perform(&ready, planning, errand, prober);
         // Before the last word, as it may have to say something.
@@ -244,6 +259,7 @@ impl Context {
 
     fn perform(&self, ready: &Ready, planning: &Planning, errand: &Errand, prober: Option<Prober>) -> End {
         let Ready { project, observed, plan, .. } = ready;
+        self.wait_for_engine();
         self.emit(Event::Planned { project: plan.project.clone(), services: plan.overview() });
         for (service, message) in advice::warnings(plan, project, &observed.containers) {
             self.emit(Event::Warning { service: Some(service), message });
@@ -257,14 +273,16 @@ impl Context {
         let abandoned = self.waiter.is_abandoned();
         let quitting = thread::spawn(move || helpers.iter().filter(|_| !abandoned).for_each(Starting::quit));
         let alarm = prober.and_then(Prober::finish);
-        if results.iter().all(|result| result.outcome.is_good())
-            && let Some(disagreement) = self.platform.disagreement(project, plan)
-        {
-            self.warn(disagreement);
-        }
         let scaled: Vec<_> = planning.scale.iter().map(|(name, _)| name.clone()).collect();
         let change = Change { ready, results: &results, scaled: &scaled, errand };
-        let revision = self.record(&change);
+        let is_good = results.iter().all(|result| result.outcome.is_good());
+        let (revision, disagreement) = beside(
+            || self.record(&change),
+            || is_good.then(|| self.platform.disagreement(project, plan)).flatten(),
+        );
+        if let Some(disagreement) = disagreement {
+            self.warn(disagreement);
+        }
         let touched = recovered || plan.changes();
         let end = summary::end(plan, &results, self.waiter.is_interrupted(), errand.cause, touched);
         let end = if is_first { summary::with_first(end) } else { end };
@@ -274,7 +292,15 @@ impl Context {
         end
     }
 
-    fn stage(&self, prober: Option<&Prober>) -> Stage<'_> {
+    /// Until now nothing is lost by giving up.
+    fn wait_for_engine(&self) {
+        let (sink, began) = (self.sink.clone(), self.began);
+        self.docker().wait_for_engine(move |contact| {
+            event::Sink::on(&*sink, began.elapsed(), &crate::platform::warning(summary::contact(contact)));
+        });
+    }
+
+    pub fn stage(&self, prober: Option<&Prober>) -> Stage<'_> {
         let mut waiter = self.waiter.clone();
         waiter.alarm = prober.map(Prober::alarm).unwrap_or_default();
         let watch_alone = prober.map(Prober::watch_alone).unwrap_or_default();
@@ -306,6 +332,11 @@ impl Context {
     }
 }
 
+/// Who has the lock is alone with the project; a dry run has none.
+pub fn purpose(lock: Option<&Lock>) -> Purpose {
+    if lock.is_some() { Purpose::Rollout } else { Purpose::Plan }
+}
+
 /// Compose is told neither to build nor to pull, so what is missing and not about to come stays missing.
 fn require_images(observed: &Observed, request: &Request, plan: &Plan) -> Result<(), Stop> {
     let lacks_image = |plan: &&ServicePlan| {
@@ -322,7 +353,7 @@ fn require_images(observed: &Observed, request: &Request, plan: &Plan) -> Result
     }
 }
 
-fn refusal(plan: &Plan, files: &Files) -> Stop {
+pub fn refusal(plan: &Plan, files: &Files) -> Stop {
     let mut lines = Vec::new();
     for service in &plan.services {
         for refusal in &service.refusals {

@@ -9,7 +9,8 @@ use crate::{
     engine::{CallError, Image},
     event::Sink,
     exit::{Exit, Stop},
-    platform::compose::{Observed, prospects},
+    helper::Purpose,
+    platform::compose::{Observed, check_compose, prospects},
     plugin,
     project::{BadSetting, Overrides, Project},
     report::doctor::{Page, in_brief, json, text},
@@ -19,43 +20,49 @@ use crate::{
 /// Prints the findings. Exit code 2 when one of them is an error, as `up` would not get far then.
 pub fn doctor(context: &mut Context, args: &DoctorArgs) -> Result<Exit, Stop> {
     let (mut facts, project) = context.examine()?;
-    context.sink.pause();
-    // Its progress is quiet.
-    for warning in &*context.warned.lock().unwrap_or_else(PoisonError::into_inner) {
-        say(&mut stderr(), &format!("warning: {}\n", clean(warning)));
-    }
     if let Some(project) = &project {
-        context.begin_helpers(project, false);
+        context.begin_helpers(project, Purpose::Probe);
         let observed = Observed { helper: context.platform.helper(), ..Observed::default() };
         facts.prospects = prospects(project, &observed);
     }
-    let project = project.as_ref();
-    let scene = Scene { project, facts: Some(&facts), ..Scene::default() };
-    let findings = advice::findings(&scene, Place::Doctor);
-    let page = Page { findings: &findings, facts: &facts, project, look: context.look };
-    let place = |finding: &Finding| {
-        let path: Vec<_> = finding.path.iter().map(String::as_str).collect();
-        context.files.locate(&path).filter(|_| !path.is_empty())
-    };
-    let shown = match args.format {
-        PlanFormat::Text if args.all => text(&page, &place),
-        PlanFormat::Text => in_brief(&page, &place),
-        PlanFormat::Json => json(&page, &place),
-    };
-    context.print(&shown);
-    let error = findings.iter().any(|finding| finding.severity == Severity::Error);
-    Ok(if error { Exit::Refused } else { Exit::Done })
+    let scene = Scene { project: project.as_ref(), facts: Some(&facts), ..Scene::default() };
+    Ok(context.show_findings(&scene, args))
 }
 
 impl Context {
-    fn examine(&mut self) -> Result<(Facts, Option<Project>), Stop> {
+    /// Of what was found out, in the form that was asked for.
+    pub fn show_findings(&self, scene: &Scene, args: &DoctorArgs) -> Exit {
+        let Some(facts) = scene.facts else { return Exit::Done };
+        self.sink.pause();
+        // Its progress is quiet.
+        for warning in &*self.warned.lock().unwrap_or_else(PoisonError::into_inner) {
+            say(&mut stderr(), &format!("warning: {}\n", clean(warning)));
+        }
+        let findings = advice::findings(scene, Place::Doctor);
+        let page = Page { findings: &findings, facts, project: scene.project, look: self.look };
+        let place = |finding: &Finding| {
+            let path: Vec<_> = finding.path.iter().map(String::as_str).collect();
+            self.files.locate(&path).filter(|_| !path.is_empty())
+        };
+        let shown = match args.format {
+            PlanFormat::Text if args.all => text(&page, &place),
+            PlanFormat::Text => in_brief(&page, &place),
+            PlanFormat::Json => json(&page, &place),
+        };
+        self.print(&shown);
+        let error = findings.iter().any(|finding| finding.severity == Severity::Error);
+        if error { Exit::Refused } else { Exit::Done }
+    }
+}
+
+impl Context {
+    pub fn examine(&mut self) -> Result<(Facts, Option<Project>), Stop> {
         let docker = self.docker();
         let mut facts = Facts {
             own_version: plugin::version(),
             own_path: own_path(),
             engine: docker.server()?.map(|server| server.version),
-            compose: load::check_compose(docker)
-                .map_err(|stop| (stop.message, stop.hint.unwrap_or_default())),
+            compose: check_compose(docker).map_err(|stop| (stop.message, stop.hint.unwrap_or_default())),
             plugin: docker.plugins(plugin::NAME).ok(),
             images: BTreeMap::new(),
             file: vec![],

@@ -1,15 +1,19 @@
 //! Revision 0: what ran before the first rollout, so that there is something to go back to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Result;
 
-use super::{Context, deploy::Ready, files, undo::are_alike};
+use super::{Context, deploy::Ready, files, images::Work, undo::are_alike};
 use crate::{
-    engine::{Container, container::WORKING_DIR_LABEL},
+    engine::{Container, Local, container::WORKING_DIR_LABEL},
     event::Outcome,
-    keep::{Cause, Deployed, Revision},
-    project::{Document, Service},
+    keep::{Cause, Deployed, Revision, names},
+    platform::compose::Observed,
+    project::{Document, Project, Service},
     text::{date, join},
 };
 
@@ -38,7 +42,8 @@ impl Found<'_> {
         Deployed {
             hash: hash.clone(),
             hash_is_resolved: self.as_written && self.service.definition.is_resolved,
-            image: Some(one.engine_image_id.clone()),
+            image: Some(one.engine_image().to_owned()),
+            manifest: (one.image_id != one.engine_image_id).then(|| one.image_id.clone()),
             reference: Some(one.image.clone()),
             replicas: self.containers.len() as u32,
             ..Deployed::default()
@@ -60,6 +65,44 @@ impl Context {
             self.warn(format!("what runs now is not recorded in the history: {error:#}"));
             false
         })
+    }
+
+    /// An index is gone as soon as its tag moves on, whatever runs from it (Engine 28.5): before a build or a pull moves it
+    /// for the first time, it gets the name by which revision 0 keeps it. Service and name; without one there is no revision 0.
+    pub fn name_indexes(
+        &self,
+        project: &Project,
+        work: &Work,
+        local: &BTreeMap<String, Local>,
+    ) -> Vec<(String, String)> {
+        let store = self.store(&project.name);
+        let fetched = work.build.iter().chain(&work.pull).filter_map(|name| project.services.get(name));
+        let indexes = fetched.filter_map(|service| {
+            let image = local.get(&service.image.reference).filter(|image| image.index_for.is_some())?;
+            let name = format!("{}:{}", store.repository(), names::image_tag(&image.id));
+            Some((service, name))
+        });
+        let mut indexes = indexes.peekable();
+        if indexes.peek().is_none() || !store.revisions().is_ok_and(|revisions| revisions.is_empty()) {
+            return vec![];
+        }
+        let tag = |(service, name): (&Arc<Service>, String)| {
+            self.docker().tag(&service.image.reference, &name).ok().map(|()| (service.name.clone(), name))
+        };
+        indexes.filter_map(tag).collect()
+    }
+
+    /// Takes the names away again where the same was built, or nothing runs.
+    pub fn forget_names(&self, project: &Project, observed: &Observed, named: Vec<(String, String)>) {
+        let is_needed = |(service, _): &(String, String)| {
+            let wanted = project.services.get(service).map(|service| observed.wanted(service));
+            let mut mine = observed.containers.iter().filter(|c| c.service == *service);
+            wanted.is_some_and(|wanted| mine.any(|c| !wanted.has_image(c)))
+        };
+        let unneeded: Vec<_> =
+            named.into_iter().filter(|one| !is_needed(one)).map(|(_, name)| name).collect();
+        // What stays goes with the next revision.
+        let _ = self.docker().remove_tags(&unneeded);
     }
 
     fn try_record_first(&self, ready: &Ready, found: Vec<Found>) -> Result<bool> {

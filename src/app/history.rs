@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Context, environment, say};
 use crate::{
-    cli::{self, DiffArgs, HistoryArgs, TableFormat},
+    cli::{self, DiffArgs, HistoryArgs, Planning, TableFormat},
     engine::{CallError, Engine},
     exit::{Exit, Stop},
     helper,
@@ -23,11 +23,11 @@ use crate::{
 
 /// One of `--format json`. The names are stable: `history.schema.json`.
 #[derive(Serialize)]
-struct Listed<'a> {
+pub struct Listed<'a> {
     #[serde(flatten)]
-    revision: &'a Revision,
+    pub revision: &'a Revision,
     /// It cannot be deployed again, as its definition was removed from the engine.
-    pruned: bool,
+    pub pruned: bool,
 }
 
 /// Lists the revisions, or those that changed one of the named services.
@@ -59,7 +59,7 @@ pub fn history(context: &mut Context, args: &HistoryArgs) -> Result<Exit, Stop> 
 }
 
 /// A service that no revision has may not have been meant.
-fn unknown(revisions: &[Revision], named: &[String]) -> Vec<String> {
+pub fn unknown(revisions: &[Revision], named: &[String]) -> Vec<String> {
     let known: BTreeSet<_> = revisions.iter().flat_map(|r| r.services.keys().chain(&r.changed)).collect();
     let known: Vec<_> = known.into_iter().map(String::as_str).collect();
     let unknown = named.iter().filter(|name| !known.is_empty() && !known.contains(&name.as_str()));
@@ -131,7 +131,11 @@ pub fn candidates(docker_globals: &[OsString], words: &[OsString]) -> Option<Vec
     Some(revisions.iter().rev().map(|revision| (revision.number.to_string(), about(revision))).collect())
 }
 
-fn chosen<'r>(project: &str, revisions: &'r [Revision], number: Option<u32>) -> Result<&'r Revision, Stop> {
+pub fn chosen<'r>(
+    project: &str,
+    revisions: &'r [Revision],
+    number: Option<u32>,
+) -> Result<&'r Revision, Stop> {
     let (found, message) = match number {
         Some(n) => (
             revisions.iter().find(|revision| revision.number == n),
@@ -168,6 +172,20 @@ impl Context {
     pub fn given_name(&self) -> Option<String> {
         let typed = self.flags.project_name.clone();
         typed.or_else(|| environment::variable("COMPOSE_PROJECT_NAME")).filter(|name| is_name(name))
+    }
+
+    /// The project's name, and the contexts of a swarm's managers.
+    pub fn project_and_contexts(&self) -> Result<(String, Vec<String>), Stop> {
+        let (name, document) = self.project_and_file()?;
+        let document =
+            document.or_else(|| self.docker().config(&[]).ok().and_then(|text| Document::parse(&text).ok()));
+        Ok((name, document.map(|document| self.contexts_of(document)).unwrap_or_default()))
+    }
+
+    /// Those that the file names. Whoever needs the file says what is wrong with it.
+    pub fn contexts_of(&self, document: Document) -> Vec<String> {
+        let project = self.read(document, &Planning::default());
+        project.map(|project| project.swarm.contexts).unwrap_or_default()
     }
 
     /// The project's name: given, or as Compose derives it from the file, which is the second then. Given, no file

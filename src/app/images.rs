@@ -82,8 +82,8 @@ impl Context {
     fn fetch_by(&self, verb: &str, services: &[String]) -> Result<(), Stop> {
         let mut last = String::new();
         let line = |text: &str| {
-            // Compose may say why once in its progress and once at the end.
-            if text != last {
+            // Compose may say why once in its progress and once at the end; BuildKit puts empty lines in between.
+            if text != last && !text.is_empty() {
                 self.emit(Event::Output { line: text.to_owned() });
                 text.clone_into(&mut last);
             }

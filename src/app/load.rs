@@ -2,18 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    panic::resume_unwind,
     sync::PoisonError,
-    thread,
 };
 
 use super::{Context, complaint, files, included};
 use crate::{
     cli::Planning,
-    engine::{CallError, Docker, Engine, Explained, OLDEST_COMPOSE, Problem, Version},
+    engine::{CallError, Docker, Engine, Problem},
     exit::Stop,
+    platform::compose::check_compose,
     project::{BadSetting, Document, Overrides, Project},
     text::{did_you_mean, place::Files, variable::blame},
+    wait::beside,
 };
 
 impl Context {
@@ -22,12 +22,11 @@ impl Context {
     /// # Errors
     /// No usable Compose, a file that Compose refuses, a bad `x-zdd`, an unknown service. Nothing was touched.
     pub fn load(&mut self, planning: &Planning) -> Result<Project, Stop> {
-        let draft = self.draft(planning)?;
-        self.complete(draft)
+        let (draft, hashes) = self.draft_and_hashes(planning)?;
+        self.complete(draft, hashes)
     }
 
-    /// Reads the files, as far as is needed to know the project and whether they are in order: all but the hashes. One
-    /// call of Compose, so that whoever finds the project locked has not waited for more.
+    /// Reads the files, as far as is needed to know the project and whether they are in order: all but the hashes.
     ///
     /// # Errors
     /// As [`Context::load`].
@@ -57,35 +56,24 @@ impl Context {
         }
     }
 
-    /// Adds what Compose knows beside the files: its version, and the hash of each service.
+    /// The resolved project with the hashes, which are asked for in the meantime. Files that are edited between the two
+    /// are found out where a hash is not what was planned, when a container has been made of it.
     ///
     /// # Errors
     /// As [`Context::load`].
-    pub fn complete(&mut self, project: Project) -> Result<Project, Stop> {
-        let known = Known::ask(self.docker());
-        self.complete_with(project, known)
+    pub fn draft_and_hashes(&self, planning: &Planning) -> Result<(Project, Hashes), Stop> {
+        let (draft, hashes) = beside(|| self.draft(planning), || self.docker().config_hashes(&[]));
+        Ok((draft?, hashes))
     }
 
-    /// What is asked beside the files was asked in the meantime: where nobody else rolls out the project, or nothing
-    /// comes of it if it has been changed in between.
+    /// Adds the hash of each service, which Compose knows beside the files.
     ///
     /// # Errors
     /// As [`Context::load`].
-    pub fn load_at_once(&mut self, planning: &Planning) -> Result<Project, Stop> {
-        let docker = self.docker().clone();
-        let (draft, known) = thread::scope(|scope| {
-            let known = scope.spawn(|| Known::ask(&docker));
-            (self.draft(planning), known.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        });
-        let draft = draft?;
-        self.begin_helpers(&draft, false);
-        self.complete_with(draft, known)
-    }
-
-    fn complete_with(&mut self, mut project: Project, known: Known) -> Result<Project, Stop> {
-        self.platform.version = known.version?;
-        let hashes = known.hashes.and_then(|hashes| with_named(hashes, self.docker(), &project));
-        project.set_hashes(&hashes.map_err(|error| compose_says(error, &self.files))?).map_err(|name| {
+    pub fn complete(&mut self, mut project: Project, hashes: Hashes) -> Result<Project, Stop> {
+        let hashes = hashes.and_then(|hashes| with_named(hashes, self.docker(), &project));
+        let hashes = hashes.map_err(|error| self.why_not(error))?;
+        project.set_hashes(&hashes).map_err(|name| {
             Stop::error(format!("\"docker compose config --hash\" does not name service {name}"))
         })?;
         self.platform.docker.set_project(&project.name);
@@ -97,6 +85,11 @@ impl Context {
     /// # Errors
     /// No usable Compose, or a file that Compose refuses.
     pub fn document(&self, services: &[String]) -> Result<Document, Stop> {
+        let mut ahead = self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(document) = ahead.take_if(|_| services.is_empty()) {
+            return Ok(document);
+        }
+        drop(ahead);
         let docker = self.docker();
         let (text, warnings) = docker.resolve(services);
         for warning in warnings {
@@ -105,11 +98,13 @@ impl Context {
                 self.warn(warning);
             }
         }
-        let text = text.map_err(|error| match check_compose(docker) {
-            Err(stop) => stop,
-            Ok(_) => self.meant(compose_says(error, &self.files)),
-        })?;
+        let text = text.map_err(|error| self.meant(self.why_not(error)))?;
         Ok(Document::parse(&text)?)
+    }
+
+    /// Why Compose does not take the files; where it is missing or too old, that.
+    fn why_not(&self, error: CallError) -> Stop {
+        check_compose(self.docker()).err().unwrap_or_else(|| compose_says(error, &self.files))
     }
 
     /// With the service that was probably meant, where one that there is not was named.
@@ -143,22 +138,8 @@ impl Context {
     }
 }
 
-/// What Compose knows beside the files.
-struct Known {
-    version: Result<Version, Stop>,
-    /// Of the services that an enabled profile has.
-    hashes: Result<BTreeMap<String, String>, CallError>,
-}
-
-impl Known {
-    fn ask(docker: &Docker) -> Known {
-        thread::scope(|scope| {
-            let hashes = scope.spawn(|| docker.config_hashes(&[]));
-            let version = check_compose(docker);
-            Known { version, hashes: hashes.join().unwrap_or_else(|panic| resume_unwind(panic)) }
-        })
-    }
-}
+/// Service → its hash, of the services that an enabled profile has.
+pub type Hashes = Result<BTreeMap<String, String>, CallError>;
 
 /// Also those of the services that were named.
 fn with_named(
@@ -171,18 +152,6 @@ fn with_named(
         hashes.extend(docker.config_hashes(&names)?);
     }
     Ok(hashes)
-}
-
-pub fn check_compose(docker: &Docker) -> Result<Version, Stop> {
-    match docker.compose_version() {
-        Ok(version) if version < OLDEST_COMPOSE => Err(Explained::compose_too_old(version).into()),
-        Ok(version) => Ok(version),
-        Err(error) if error.is_interrupted() => Err(error.into()),
-        Err(error) => {
-            let v1 = which::which("docker-compose").is_ok();
-            Err(Explained::compose_missing(&error, v1).into())
-        }
-    }
 }
 
 /// There is no compose file here, and none was named.

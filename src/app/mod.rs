@@ -20,9 +20,11 @@ mod piped;
 mod probe;
 mod record;
 mod rollback;
+mod runs;
 mod start;
 mod status;
 mod summary;
+mod swarm;
 mod undo;
 mod up;
 mod watchdog;
@@ -31,18 +33,19 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     io::{Write, stdout},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
 pub use self::start::run;
 use crate::{
     cli::ComposeFlags,
-    engine::{CALL_TIMEOUT, Docker, OLDEST_COMPOSE, Runner},
+    engine::{CALL_TIMEOUT, Docker, Runner},
     event::{Event, Sink},
     exit::Stop,
     interrupt::{Interrupt, Urgency},
     platform::compose::Compose,
+    project::{Document, Runs},
     report::{self, Hub},
     text::place::Files,
     wait::{Waiter, Waker},
@@ -63,6 +66,10 @@ pub struct Context {
     pub files: Files,
     /// What Compose has warned of.
     pub warned: Mutex<BTreeSet<String>>,
+    /// What the command line or the environment says of the platform.
+    pub engine: Option<Runs>,
+    /// The project, where it was read to find the platform out.
+    pub read_ahead: Mutex<Option<Document>>,
 }
 
 /// Writes; a reader that has gone away is no reason to fail.
@@ -78,7 +85,13 @@ fn docker(globals: Vec<OsString>, flags: Vec<OsString>, file: Option<Vec<u8>>) -
 
 impl Context {
     /// `reads`: it is for a command that prints something and touches nothing.
-    fn new(docker_globals: Vec<OsString>, mut flags: ComposeFlags, reads: bool) -> Result<Context, Stop> {
+    fn new(
+        docker_globals: Vec<OsString>,
+        mut flags: ComposeFlags,
+        engine: Option<Runs>,
+        reads: bool,
+    ) -> Result<Context, Stop> {
+        let engine = runs::asked(engine)?;
         let piped = piped::take(&mut flags)?;
         let text = piped.as_ref().map(|piped| piped.text.clone());
         let docker = docker(docker_globals, flags.args(), text)?;
@@ -93,7 +106,7 @@ impl Context {
         let interrupt = listen(&waker, docker.runner(), &sink, began)?;
         let platform = Compose {
             docker,
-            version: OLDEST_COMPOSE,
+            version: OnceLock::new(),
             compatible: flags.compatibility || environment::is_true("COMPOSE_COMPATIBILITY"),
             pinned: BTreeMap::new(),
             stop_timeout: None,
@@ -103,7 +116,19 @@ impl Context {
         let files = files::read(&flags, piped.as_ref());
         let waiter = Waiter::new(waker, interrupt);
         let look = environment::look_of_stdout(flags.ansi);
-        Ok(Context { platform, sink, waiter, began, look, flags, piped, files, warned: Mutex::default() })
+        Ok(Context {
+            platform,
+            sink,
+            waiter,
+            began,
+            look,
+            flags,
+            piped,
+            files,
+            warned: Mutex::default(),
+            engine,
+            read_ahead: Mutex::default(),
+        })
     }
 
     pub fn docker(&self) -> &Docker {

@@ -1,6 +1,6 @@
 //! The probe of a rollout: asked for in the file or by flags, begun when nothing is touched yet.
 
-use super::{Context, deploy::Ready};
+use super::Context;
 use crate::{
     cli::ProbeArgs,
     event::{Event, Verdict},
@@ -16,10 +16,10 @@ impl Context {
     ///
     /// # Errors
     /// The address does not answer now. Nothing was touched.
-    pub fn begin_probe(&self, ready: &Ready, probe: Option<Probe>) -> Result<Option<Prober>, Stop> {
-        let Some(probe) = probe.filter(|_| ready.plan.changes()) else { return Ok(None) };
-        let probe = self.without_limit_in_downtime(probe, &ready.plan);
-        let counting = counting(&ready.plan);
+    pub fn begin_probe(&self, plan: &Plan, probe: Option<Probe>) -> Result<Option<Prober>, Stop> {
+        let Some(probe) = probe.filter(|_| plan.changes()) else { return Ok(None) };
+        let probe = self.without_limit_in_downtime(probe, plan);
+        let counting = counting(plan);
         let begun = Prober::begin(&probe, counting, self.began, &self.waiter, self.sink.clone());
         let prober = begun.map_err(|error| silent(&probe, &error))?;
         if let Some(prober) = &prober {

@@ -86,7 +86,7 @@ impl Context {
     }
 
     /// Who, when, from where.
-    fn beginnings(&self, errand: &Errand) -> Revision {
+    pub fn beginnings(&self, errand: &Errand) -> Revision {
         let here = Owner::here();
         let folder = files::folder(&self.flags);
         let (commit, directory) = match &errand.origin {
@@ -213,6 +213,7 @@ impl Change<'_> {
             hash: service.definition.hash.clone(),
             hash_is_resolved: service.definition.is_resolved,
             image: image.cloned().filter(|_| !service.is_provider()),
+            manifest: self.ready.observed.manifests.get(&service.name).cloned(),
             reference: self.reference(service),
             replicas: service.replicas,
             ..Deployed::default()
@@ -232,7 +233,7 @@ impl Change<'_> {
 }
 
 /// Why it did not end well, in one line. Long messages of the engine are cut.
-fn reason(results: &[ServiceResult]) -> Option<String> {
+pub fn reason(results: &[ServiceResult]) -> Option<String> {
     const LONGEST: usize = 300;
     let failed = results.iter().find(|result| result.failure.is_some())?;
     let failure = failed.failure.as_ref()?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     Context,
-    deploy::{Errand, Onlookers},
+    deploy::{Errand, Onlookers, purpose},
     files, probe,
     record::Origin,
 };
@@ -13,6 +13,7 @@ use crate::{
     engine::{Container, Docker, Engine},
     exit::{Exit, Stop},
     keep::{self, Cause, Deployed, NoTarget, Revision, names},
+    platform::compose::Pinned,
     project::{Document, Project, built_image},
     report::history::about,
     text::{did_you_mean, place::Files},
@@ -36,7 +37,7 @@ pub fn rollback(context: &mut Context, args: &RollbackArgs) -> Result<Exit, Stop
     let mut project = context.load(&planning)?;
     let file = file.or_else(|| context.file_of(&origin, &docker));
     context.roll_as_now(&mut project, file, &planning, number);
-    context.begin_helpers(&project, lock.is_some());
+    context.begin_helpers(&project, purpose(lock.as_ref()));
     let probe = probe::wanted(&args.watching.probe, &project.probe)?;
     let ready = context.ready(project, &planning, context.flags.dry_run)?;
     context.check_host_paths(&ready).map_err(|missing| pruned(number, &missing))?;
@@ -140,7 +141,8 @@ impl Context {
         for (name, deployed) in moved {
             let Some(image) = &deployed.image else { continue };
             if left.contains(name) {
-                self.platform.pinned.insert(name.clone(), image.clone());
+                let pinned = Pinned { id: image.clone(), manifest: deployed.manifest.clone() };
+                self.platform.pinned.insert(name.clone(), pinned);
             } else if let Some((tag, _)) = kept.iter().find(|(_, id)| *id == image) {
                 origin.written.insert(name.clone(), document.image(name).map(str::to_owned));
                 document.set_image(name, Some(&format!("{repository}:{tag}")));
@@ -184,7 +186,7 @@ fn pruned(number: u32, what: &str) -> Stop {
         .hint("\"docker zdd history\" lists the others; --to N chooses one")
 }
 
-fn no_target(project: &str, none: &NoTarget) -> Stop {
+pub fn no_target(project: &str, none: &NoTarget) -> Stop {
     let list = "\"docker zdd history\" lists the revisions";
     match none {
         NoTarget::Empty => Stop::error(format!(

@@ -7,12 +7,15 @@ use std::{
     path::Path,
 };
 
-use super::{Context, docker, doctor, environment, history, init, load, rollback, say, status, up, watchdog};
+use super::{
+    Context, docker, doctor, environment, history, init, load, rollback, say, status, swarm, up, watchdog,
+};
 use crate::{
     cli::{self, Cli, CliError, Command, ComposeFlags},
     event::{End, Event},
     exit::{Exit, Stop},
     plugin::{self, Kind},
+    project::Runs,
 };
 
 /// Runs the program with the process's arguments and returns the exit code.
@@ -82,10 +85,15 @@ fn complete(docker_globals: &[OsString], words: &[OsString]) -> String {
 
 fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
     let Some(command) = cli.command else { return Exit::Done.code() };
+    let engine = cli.engine;
     if let Command::Init(args) = &command {
         let target = init::Target::of(&cli.compose, args);
         let flags = target.flags(cli.compose).quiet();
-        return run_in(docker_globals, flags, false, &|context| init::init(context, args, &target));
+        let init = |context: &mut Context| match context.runs() {
+            Runs::Compose => init::init(context, args, &target),
+            Runs::Swarm => Err(swarm::no_init()),
+        };
+        return run_in(docker_globals, flags, engine, false, &init);
     }
     let (flags, reads) = match command {
         Command::Up(_) | Command::Rollback(_) | Command::Restart(_) => {
@@ -93,23 +101,40 @@ fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
             (cli.compose, dry)
         }
         Command::Plan(_) => (cli.compose, true),
+        Command::Version(args) => return print(&format!("{}\n", args.text())),
         _ => (cli.compose.quiet(), true),
     };
-    let run = |act: &dyn Fn(&mut Context) -> Result<Exit, Stop>| run_in(docker_globals, flags, reads, act);
-    match &command {
-        Command::Up(args) => run(&|context| up::up(context, args)),
-        Command::Plan(args) => run(&|context| up::plan(context, args)),
-        Command::Rollback(args) => run(&|context| rollback::rollback(context, args)),
-        Command::Restart(args) => run(&|context| up::restart(context, args)),
-        Command::Doctor(args) => run(&|context| doctor::doctor(context, args)),
-        Command::Status(args) => run(&|context| status::status(context, args)),
-        Command::History(args) => run(&|context| history::history(context, args)),
-        Command::Diff(args) => run(&|context| history::diff(context, args)),
-        Command::Init(_) => Exit::Done.code(),
-        Command::Version(args) => {
-            say(&mut stdout(), &format!("{}\n", args.text()));
-            Exit::Done.code()
-        }
+    run_in(docker_globals, flags, engine, reads, &|context| match context.runs() {
+        Runs::Compose => on_compose(context, &command),
+        Runs::Swarm => on_swarm(context, &command),
+    })
+}
+
+fn on_compose(context: &mut Context, command: &Command) -> Result<Exit, Stop> {
+    match command {
+        Command::Up(args) => up::up(context, args),
+        Command::Plan(args) => up::plan(context, args),
+        Command::Rollback(args) => rollback::rollback(context, args),
+        Command::Restart(args) => up::restart(context, args),
+        Command::Doctor(args) => doctor::doctor(context, args),
+        Command::Status(args) => status::status(context, args),
+        Command::History(args) => history::history(context, args),
+        Command::Diff(args) => history::diff(context, args),
+        Command::Init(_) | Command::Version(_) => Ok(Exit::Done),
+    }
+}
+
+fn on_swarm(context: &mut Context, command: &Command) -> Result<Exit, Stop> {
+    match command {
+        Command::Up(args) => swarm::up::up(context, args),
+        Command::Plan(args) => swarm::up::plan(context, args),
+        Command::Rollback(args) => swarm::rollback::rollback(context, args),
+        Command::Restart(args) => swarm::up::restart(context, args),
+        Command::Doctor(args) => swarm::doctor::doctor(context, args),
+        Command::Status(args) => swarm::status::status(context, args),
+        Command::History(args) => swarm::history::history(context, args),
+        Command::Diff(args) => swarm::history::diff(context, args),
+        Command::Init(_) | Command::Version(_) => Ok(Exit::Done),
     }
 }
 
@@ -117,10 +142,11 @@ fn dispatch(docker_globals: Vec<OsString>, cli: Cli) -> u8 {
 fn run_in(
     docker_globals: Vec<OsString>,
     flags: ComposeFlags,
+    engine: Option<Runs>,
     reads: bool,
     command: &dyn Fn(&mut Context) -> Result<Exit, Stop>,
 ) -> u8 {
-    let mut context = match Context::new(docker_globals, flags, reads) {
+    let mut context = match Context::new(docker_globals, flags, engine, reads) {
         Ok(context) => context,
         Err(stop) => {
             let hint = stop.hint.map(|hint| format!("hint: {hint}\n")).unwrap_or_default();

@@ -2,12 +2,10 @@
 
 use std::{
     io::{Write, stdout},
-    panic::resume_unwind,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -23,7 +21,7 @@ use crate::{
     project::Project,
     report::status::{Screen, json, text},
     status::{self, Scope, Status},
-    wait::{Heed, Look},
+    wait::{Heed, Look, beside},
 };
 
 /// On a terminal: how often the ages are drawn anew, and whether the owner of the lock still lives is looked up.
@@ -54,7 +52,7 @@ impl Context {
     ///
     /// # Errors
     /// What stopped it, where that is something else, or no name is given.
-    fn named_only(&mut self, stop: Stop) -> Result<Project, Stop> {
+    pub fn named_only(&mut self, stop: Stop) -> Result<Project, Stop> {
         let Some(name) = self.given_name().filter(|_| load::is_file_absent(&stop)) else { return Err(stop) };
         self.platform.docker.set_project(&name);
         Ok(Project::of_name(&name)?)
@@ -84,15 +82,11 @@ impl Viewer<'_> {
         Ok(Status { advice: advice::hints(&status, &observed.containers), ..status })
     }
 
-    /// Two calls that need not wait for each other.
     fn lock_and_history(&self) -> Result<(Option<Holder>, Vec<Revision>), Stop> {
         let (context, project) = (self.context, &self.project.name);
-        thread::scope(|scope| {
-            let revisions = scope.spawn(|| context.store(project).revisions());
-            let lock = lock::holder(context.docker(), project);
-            let revisions = revisions.join().unwrap_or_else(|panic| resume_unwind(panic));
-            Ok((lock?, revisions?))
-        })
+        let lock = || lock::holder(context.docker(), project);
+        let (lock, revisions) = beside(lock, || context.store(project).revisions());
+        Ok((lock?, revisions?))
     }
 
     fn shown(&self, status: &Status, one_line: bool, now: u64) -> String {
@@ -161,7 +155,7 @@ impl Viewer<'_> {
             }
         };
         let containers = docker.listen(heard());
-        let lock = docker.listen_to_volume(&lock::volume(&self.project.name), heard());
+        let lock = docker.listen_to_volume(&lock::name(&self.project.name), heard());
         [containers.ok(), lock.ok()].into_iter().flatten().collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The last sentence of a rollout: what happened and what serves now. Pure.
 
 use crate::{
-    engine::ContainerRef,
+    engine::{Contact, ContainerRef},
     event::{Generation, Outcome},
     execute::ServiceResult,
     exit::Exit,
@@ -9,6 +9,18 @@ use crate::{
     plan::{Plan, ServicePlan},
     text::{duration, join, verb},
 };
+
+/// What is said of an engine that has left, and of its coming back.
+pub fn contact(contact: Contact) -> String {
+    match contact {
+        Contact::Lost { limit } => {
+            format!("the engine does not answer any more; waiting for it, at most {}", duration::show(limit))
+        }
+        Contact::Found { after } => {
+            format!("the engine answers again; it was away for {:.1}s", after.as_secs_f64())
+        }
+    }
+}
 
 pub struct End {
     pub exit: Exit,

@@ -46,7 +46,7 @@ impl Context {
         let ids = self.docker().image_ids(std::slice::from_ref(&written)).ok()?;
         if ids.get(&written).is_none_or(|id| !one.is_of_image(id)) {
             // The tag means another image by now.
-            document.set_image(name, Some(&one.engine_image_id));
+            document.set_image(name, Some(one.engine_image()));
         }
         Some(self.docker().with_document(document.text(), folder.as_deref()))
     }

@@ -8,6 +8,7 @@ use crate::{
     cli::{PlanArgs, PlanFormat, Planning, RestartArgs, UpArgs},
     event::Verdict,
     exit::{Exit, Stop},
+    helper::Purpose,
     keep::Cause,
     plan::ServicePlan,
     platform::Platform,
@@ -65,7 +66,7 @@ fn refuse_changes(ready: &Ready, planning: &Planning) -> Result<(), Stop> {
         Verdict::Unchanged | Verdict::Blocked => false,
         Verdict::Scale => plan.before.iter().all(|replica| replica.is_up()),
         Verdict::Create => !plan.wanted.is_job(),
-        Verdict::Roll | Verdict::Hold | Verdict::Recreate => true,
+        Verdict::Settings | Verdict::Roll | Verdict::Hold | Verdict::Recreate => true,
     };
     let differing: Vec<_> =
         asked.filter(differs).map(|plan| format!("{} ({})", plan.service, plan.reason)).collect();
@@ -84,7 +85,9 @@ fn refuse_changes(ready: &Ready, planning: &Planning) -> Result<(), Stop> {
 
 impl Context {
     fn dry(&mut self, planning: &Planning) -> Result<Ready, Stop> {
-        let project = self.load_at_once(planning)?;
+        let (draft, hashes) = self.draft_and_hashes(planning)?;
+        self.begin_helpers(&draft, Purpose::Plan);
+        let project = self.complete(draft, hashes)?;
         self.ready(project, planning, true)
     }
 }

@@ -65,8 +65,8 @@ fn carry_out(
     let mut docker = docker(docker_globals, vec![], None)?;
     docker.set_project(project);
     let waiter = Waiter::new(Arc::default(), Arc::default());
-    let engine = keep::lock::Engine { docker: &docker, waiter, warn: Rc::new(|_| {}) };
-    let mut left = Left { project, pid, engine: &engine, lock: None };
+    let engine = keep::lock::Engine { marks: &docker, waiter, warn: Rc::new(|_| {}) };
+    let mut left = Left { project, pid, docker: &docker, engine: &engine, lock: None };
     orders.iter().for_each(|(service, order)| left.carry_out(service, order));
     Ok(())
 }
@@ -78,6 +78,7 @@ type Seen = Vec<(String, String)>;
 struct Left<'a> {
     project: &'a str,
     pid: u32,
+    docker: &'a Docker,
     engine: &'a keep::lock::Engine<'a>,
     /// From the first start on: until then another run may take over.
     lock: Option<Lock<'a>>,
@@ -95,7 +96,7 @@ impl Left<'_> {
     }
 
     fn look(&mut self, service: &str, order: &Order, seen: &mut Seen) -> Result<Look<()>, Stop> {
-        let docker = self.engine.docker;
+        let docker = self.docker;
         if self.lock.is_none() && !keep::lock::is_of(docker, self.project, self.pid)? {
             return Ok(Look::Done(()));
         }
@@ -116,7 +117,7 @@ impl Left<'_> {
         if self.lock.is_none() {
             return Ok(());
         }
-        let docker = self.engine.docker;
+        let docker = self.docker;
         match start(docker, ids, order) {
             Err(_) if ids != order.otherwise && !order.otherwise.is_empty() => {
                 Ok(start(docker, &order.otherwise, order)?)

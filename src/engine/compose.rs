@@ -152,6 +152,26 @@ impl Docker {
         self.runner.run(&self.compose(args, self.quick()))
     }
 
+    /// The same with flags.
+    pub(super) fn config_with(&self, flags: &[&str]) -> Result<String, CallError> {
+        self.runner.run(&self.compose(["config"].into_iter().chain(flags.iter().copied()), self.quick()))
+    }
+
+    /// The variables that Compose fills in. It prints values as they are (5.6.1), so where one has several lines nobody can
+    /// tell which is whose, and there is nothing.
+    pub fn variables(&self) -> Result<BTreeMap<String, String>, CallError> {
+        let text = self.config_with(&["--environment"])?;
+        let is_name = |key: &str| {
+            let begins = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            begins && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let pair = |line: &str| {
+            let (key, value) = line.split_once('=').filter(|(key, _)| is_name(key))?;
+            Some((key.to_owned(), value.to_owned()))
+        };
+        Ok(text.lines().map(pair).collect::<Option<_>>().unwrap_or_default())
+    }
+
     pub(super) fn hashes(&self, services: &[String]) -> Result<BTreeMap<String, String>, CallError> {
         // Naming a service does not enable its profile here, as it does elsewhere (5.6.1).
         let call = match services {
@@ -175,8 +195,18 @@ impl Docker {
 
     /// Builds or pulls images (`verb`); each line of output is handed over.
     pub fn fetch(&self, verb: &str, services: &[String], line: impl FnMut(&str)) -> Result<(), CallError> {
-        let args = ["--ansi", "never", "--progress", "plain", verb];
-        let mut call = self.compose(args.into_iter().chain(services.iter().map(String::as_str)), ENDLESS);
+        self.fetch_by(&[verb], services, line)
+    }
+
+    /// The same with flags behind the verb.
+    pub fn fetch_by(
+        &self,
+        verb: &[&str],
+        services: &[String],
+        line: impl FnMut(&str),
+    ) -> Result<(), CallError> {
+        let args = ["--ansi", "never", "--progress", "plain"].into_iter().chain(verb.iter().copied());
+        let mut call = self.compose(args.chain(services.iter().map(String::as_str)), ENDLESS);
         call.cancellable = true;
         self.runner.stream(&call, line)
     }
@@ -208,6 +238,7 @@ impl Docker {
         call.shown = Some(format!("docker compose run {service} {}", program_of(hook)));
         call.env.extend(env);
         call.cancellable = true;
+        call.once = true;
         let answer = self.runner.answer(&call)?;
         let said = format!("{}{}", answer.stdout, answer.stderr);
         succeeded(&call, &Answer { stderr: said, ..answer })

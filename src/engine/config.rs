@@ -50,6 +50,7 @@ pub struct Service {
     pub image: Option<String>,
     pub build: Option<Value>,
     pub pull_policy: Option<String>,
+    pub platform: Option<String>,
     pub scale: Option<u32>,
     pub deploy: Option<Deploy>,
     pub container_name: Option<String>,

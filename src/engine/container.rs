@@ -37,6 +37,8 @@ pub struct Container {
     /// The same in the engine's own words. Where images are kept by containerd, Compose from 5.4 on writes the digest
     /// of one platform's manifest, and the engine, as for the tag, that of the index (docker/compose#13949).
     pub engine_image_id: String,
+    /// What the engine calls the same content since it was built again: the former ID may mean nothing any more.
+    pub rebuilt_image_id: Option<String>,
     /// The image reference it was created with.
     pub image: String,
     /// What was started as its first process, with its arguments.
@@ -181,7 +183,19 @@ impl Container {
 
     /// Whether it was started from the image of this ID.
     pub fn is_of_image(&self, id: &str) -> bool {
-        self.image_id == id || self.engine_image_id == id
+        self.image_id == id || self.engine_image_id == id || self.rebuilt_image_id.as_deref() == Some(id)
+    }
+
+    /// By what the engine finds its image.
+    pub fn engine_image(&self) -> &str {
+        self.rebuilt_image_id.as_deref().unwrap_or(&self.engine_image_id)
+    }
+
+    /// Says what the image of its service is now: `id`, and `manifest` for the service's platform.
+    pub fn compare_content(&mut self, id: &str, manifest: &str) {
+        if self.image_id == manifest && self.engine_image_id != id {
+            self.rebuilt_image_id = Some(id.to_owned());
+        }
     }
 
     /// Where it may be reached.
@@ -271,6 +285,7 @@ fn container(value: &Value) -> Option<Container> {
         config_hash: label(HASH_LABEL),
         image_id: Some(label(IMAGE_LABEL)).filter(|id| !id.is_empty()).unwrap_or_else(|| own_image.clone()),
         engine_image_id: own_image,
+        rebuilt_image_id: None,
         image: text(&config["Image"]),
         command: [text(&value["Path"])].into_iter().chain(list(&value["Args"]).map(text)).collect(),
         state: state_of(state["Status"].as_str()?),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Attached, Call, CallError, Container, ContainerRef, Docker, ENDLESS, Engine, Hook, HookRun, Listener,
-    Network, Order, PRE_START_LABEL, Process, Told, UpOptions,
+    Network, Order, PRE_START_LABEL, Problem, Process, Told, UpOptions,
     container::{ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, parse_inspect},
     garbage, hook_environment, is_id, mask, only_missing, program_of, watchdog,
 };
@@ -60,7 +60,7 @@ impl Engine for Docker {
     }
 
     fn image_ids(&self, references: &[String]) -> Result<BTreeMap<String, String>, CallError> {
-        self.ids_of_images(references)
+        Ok(self.local_images(references)?.into_iter().map(|(name, image)| (name, image.id)).collect())
     }
 
     fn config_hashes(&self, services: &[String]) -> Result<BTreeMap<String, String>, CallError> {
@@ -89,7 +89,11 @@ impl Engine for Docker {
 
     fn remove(&self, ids: &[String], with_volumes: bool) -> Result<(), CallError> {
         let verb: &[&str] = if with_volumes { &["rm", "-v"] } else { &["rm"] };
-        self.on_ids(verb, ids, self.quick())
+        self.on_ids(verb, ids, self.quick()).or_else(|error| match &error.problem {
+            // An engine that left in the middle of it has done so by then.
+            Problem::Failed { stderr, .. } if only_missing(stderr, "No such container") => Ok(()),
+            _ => Err(error),
+        })
     }
 
     fn set_restart(&self, ids: &[String], policy: &str) -> Result<(), CallError> {
@@ -126,6 +130,7 @@ impl Engine for Docker {
         let mut call = self.call(args, limit.unwrap_or(self.slow()));
         call.shown = Some(format!("docker exec {} {}", short_id(id), program_of(hook)));
         call.env = env;
+        call.once = true;
         self.runner.run(&call).map(drop)
     }
 
@@ -159,6 +164,8 @@ impl Engine for Docker {
         let words = ["exec", id, "sh", "-c", script, "zdd"].into_iter().chain(args.iter().copied());
         let mut call = self.call(words, self.quick());
         call.shown = Some(format!("docker exec {} sh", short_id(id)));
+        // What it says itself may sound as if the engine had left.
+        call.once = true;
         self.runner.run(&call)
     }
 

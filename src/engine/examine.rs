@@ -23,6 +23,20 @@ pub struct Server {
     pub os: String,
     /// `amd64`
     pub arch: String,
+    /// The version of the machine's kernel.
+    pub kernel: String,
+    pub kind: Kind,
+}
+
+/// How an engine is connected with the network of its machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    #[default]
+    Docker,
+    /// It runs as an ordinary user, by way of rootlesskit.
+    Rootless,
+    /// It speaks Docker's language on its socket.
+    Podman,
 }
 
 /// What an image says of its containers.
@@ -79,7 +93,22 @@ pub fn read_server(text: &str) -> Option<Server> {
         version: word("Version")?,
         os: word("Os").unwrap_or_default(),
         arch: word("Arch").unwrap_or_default(),
+        kernel: word("KernelVersion").unwrap_or_default(),
+        kind: kind(&versions["Server"]["Components"]),
     })
+}
+
+fn kind(components: &Value) -> Kind {
+    let has = |name: &str| list(components).any(|part| part["Name"] == name);
+    match () {
+        () if has("Podman Engine") => Kind::Podman,
+        () if has("rootlesskit") => Kind::Rootless,
+        () => Kind::Docker,
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }
 
 /// The plugins of this name in `docker info`.
@@ -89,7 +118,7 @@ pub fn read_plugins(text: &str, name: &str) -> serde_json::Result<Vec<Plugin>> {
     let plugin = |value: &Value| Plugin {
         path: word(&value["Path"]),
         version: word(&value["Version"]),
-        shadowed: value["ShadowedPaths"].as_array().into_iter().flatten().map(word).collect(),
+        shadowed: list(&value["ShadowedPaths"]).map(word).collect(),
         error: match &value["Err"] {
             Value::Null => String::new(),
             error => error.as_str().map_or_else(|| error.to_string(), mask),
@@ -105,4 +134,22 @@ pub fn read_image(text: &str) -> serde_json::Result<Option<Image>> {
         healthcheck: Healthcheck::from_inspect(&image["Config"]["Healthcheck"]),
         stop_signal: image["Config"]["StopSignal"].as_str().filter(|s| !s.is_empty()).map(str::to_owned),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, read_server};
+
+    /// As Docker 28.5, the same by rootlesskit, and Podman 5.8 answer.
+    #[test]
+    fn engines_by_their_parts() {
+        let kind = |parts: &[&str]| {
+            let parts: Vec<_> = parts.iter().map(|name| serde_json::json!({ "Name": name })).collect();
+            let version = serde_json::json!({ "Server": { "Version": "28.5.2", "Components": parts } });
+            read_server(&version.to_string()).unwrap().kind
+        };
+        assert_eq!(kind(&["Engine", "containerd", "runc", "docker-init"]), Kind::Docker);
+        assert_eq!(kind(&["Engine", "containerd", "rootlesskit", "slirp4netns"]), Kind::Rootless);
+        assert_eq!(kind(&["Podman Engine", "Conmon", "OCI Runtime (runc)", "Engine"]), Kind::Podman);
+    }
 }

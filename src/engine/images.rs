@@ -8,6 +8,15 @@ use serde_json::Value;
 
 use super::{Answer, Call, CallError, Docker, Problem, garbage, only_missing};
 
+/// An image that is on the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Local {
+    pub id: String,
+    /// Of one that is kept as an index (by containerd, from Engine 28 on): the platform that the engine shows of it,
+    /// `linux/amd64`.
+    pub index_for: Option<String>,
+}
+
 /// On a container that a file is read through. It has no label of Compose, so nothing takes it for a replica.
 const HOLDER_LABEL: &str = "io.zdd.revision.reading=true";
 
@@ -15,7 +24,8 @@ const HOLDER_LABEL: &str = "io.zdd.revision.reading=true";
 const ATTEMPTS: u32 = 3;
 
 impl Docker {
-    pub(super) fn ids_of_images(&self, references: &[String]) -> Result<BTreeMap<String, String>, CallError> {
+    /// Reference → the image, for those that exist.
+    pub fn local_images(&self, references: &[String]) -> Result<BTreeMap<String, Local>, CallError> {
         let (images, said) = self.images(references)?;
         // Those that there are come in the order in which they were asked for, and the others are named.
         let there: Vec<_> = references.iter().filter(|reference| !is_missed(&said, reference)).collect();
@@ -26,13 +36,38 @@ impl Docker {
         let mut found = BTreeMap::new();
         for reference in references {
             let image = self.images(std::slice::from_ref(reference))?.0.pop();
-            found.extend(image.map(|id| (reference.clone(), id)));
+            found.extend(image.map(|image| (reference.clone(), image)));
         }
         Ok(found)
     }
 
-    /// The IDs of those that exist, in order, and what is said of the others.
-    fn images(&self, references: &[String]) -> Result<(Vec<String>, String), CallError> {
+    /// Reference → digest of the manifest for this platform, for those that have one. The digest of an index changes with
+    /// each build, as BuildKit's attestations are in it; Compose from 5.4 on goes by the manifest.
+    ///
+    /// # Errors
+    /// As of any call; a docker before 28.1 does not have the flag.
+    pub fn manifests(
+        &self,
+        platform: &str,
+        references: &[String],
+    ) -> Result<BTreeMap<String, String>, CallError> {
+        let flags = ["image", "inspect", "--platform", platform, "--format", "{{.Id}}"];
+        let args = flags.into_iter().chain(references.iter().map(String::as_str));
+        let answer = self.runner.answer(&self.call(args, self.quick()))?;
+        let found: Vec<_> = answer.stdout.lines().map(str::to_owned).collect();
+        match references {
+            _ if answer.code == 0 => Ok(references.iter().cloned().zip(found).collect()),
+            [] | [_] => Ok(BTreeMap::new()),
+            // One of them is not for that platform.
+            several => several.iter().try_fold(BTreeMap::new(), |mut all, one| {
+                all.extend(self.manifests(platform, std::slice::from_ref(one))?);
+                Ok(all)
+            }),
+        }
+    }
+
+    /// Those that exist, in order, and what is said of the others.
+    fn images(&self, references: &[String]) -> Result<(Vec<Local>, String), CallError> {
         if references.is_empty() {
             return Ok((vec![], String::new()));
         }
@@ -44,9 +79,9 @@ impl Docker {
         }
         let images: Vec<Value> =
             serde_json::from_str(&answer.stdout).map_err(|error| garbage(&call, error))?;
-        let ids: Option<_> = images.iter().map(|image| Some(image["Id"].as_str()?.to_owned())).collect();
-        let ids = ids.ok_or_else(|| garbage(&call, "an image without an ID"))?;
-        Ok((ids, answer.stderr))
+        let images: Option<_> = images.iter().map(Local::read).collect();
+        let images = images.ok_or_else(|| garbage(&call, "an image without an ID"))?;
+        Ok((images, answer.stderr))
     }
 
     /// Tag → image ID, in one repository.
@@ -162,6 +197,17 @@ impl Docker {
             true => Ok(()),
             false => Err(self.runner.failed(&call, &answer)),
         }
+    }
+}
+
+impl Local {
+    fn read(image: &Value) -> Option<Local> {
+        // `application/vnd.oci.image.index.v1+json`, `application/vnd.docker.distribution.manifest.list.v2+json`
+        let kind = image["Descriptor"]["mediaType"].as_str().unwrap_or_default();
+        let is_index = kind.contains(".index.") || kind.contains(".list.");
+        let words = ["Os", "Architecture", "Variant"].map(|key| image[key].as_str().unwrap_or_default());
+        let platform = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("/");
+        Some(Local { id: image["Id"].as_str()?.to_owned(), index_for: is_index.then_some(platform) })
     }
 }
 

@@ -3,6 +3,8 @@
 
 #[allow(clippy::disallowed_methods, reason = "it reads what a child writes")]
 mod attached;
+#[allow(clippy::disallowed_methods, reason = "it waits for the engine")]
+mod away;
 mod compose;
 pub mod config;
 pub mod container;
@@ -11,11 +13,14 @@ mod examine;
 mod explain;
 mod healthcheck;
 mod images;
+#[allow(clippy::disallowed_methods, reason = "it reads what a child writes")]
+mod listener;
 mod networks;
 #[allow(clippy::disallowed_methods, reason = "it starts processes")]
 pub mod process;
 mod progress;
 mod replica;
+pub mod swarm;
 mod volumes;
 mod warnings;
 #[allow(clippy::disallowed_methods, reason = "it starts a process")]
@@ -28,15 +33,17 @@ use anyhow::Result;
 use self::config::Hook;
 pub use self::{
     attached::Attached,
+    away::Contact,
     compose::{HookRun, UpOptions, Version, WholeUp},
     container::{Container, ContainerRef, Endpoint, Process, Protocol, Published, State},
     containers::Joined,
-    examine::{Image, Plugin, Server, read_image, read_plugins, read_server},
+    examine::{Image, Kind, Plugin, Server, read_image, read_plugins, read_server},
     explain::{Explained, OLDEST_COMPOSE},
     healthcheck::Healthcheck,
-    images::archive,
+    images::{Local, archive},
+    listener::Listener,
     networks::{Member, Network, network_ids, read_networks},
-    process::{CallError, Listener, Problem, Runner},
+    process::{CallError, Problem, Runner},
     progress::{Effect, Preview, Progress},
     replica::{Replica, ids, references},
     watchdog::{Order, Told, WATCHDOG},
@@ -208,6 +215,12 @@ impl Docker {
             stdin: Some(Arc::new(text.into_bytes())),
             ..self.clone()
         }
+    }
+
+    /// From now on an engine that leaves is waited for, as long as one quick call may take.
+    pub fn wait_for_engine(&self, tell: impl Fn(Contact) + Send + Sync + 'static) {
+        let ask = self.call(["version", "--format", "{{.Server.Version}}"], self.quick());
+        self.runner.away.wait_for_it(self.quick(), ask, tell);
     }
 
     pub fn runner(&self) -> &Arc<Runner> {

@@ -1,5 +1,5 @@
 //! Runs one child process at a time per caller: own process group, no standard input, a deadline, and an error
-//! that names the call. The only user of `duct`.
+//! that names the call.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,9 +15,10 @@ use std::{
     time::Duration,
 };
 
-use duct::{Expression, Handle};
+use duct::{Expression, Handle, ReaderHandle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::away::Away;
 use crate::text::{duration, mask::mask};
 
 /// One call of a program.
@@ -34,11 +35,22 @@ pub struct Call {
     pub cancellable: bool,
     /// Runs even after a second interrupt.
     pub last: bool,
+    /// May not be made twice: a hook.
+    pub once: bool,
 }
 
 impl Call {
     pub fn new(args: Vec<OsString>, deadline: Duration) -> Call {
-        Call { args, deadline, stdin: None, env: vec![], cancellable: false, last: false, shown: None }
+        Call {
+            args,
+            deadline,
+            stdin: None,
+            env: vec![],
+            cancellable: false,
+            last: false,
+            once: false,
+            shown: None,
+        }
     }
 }
 
@@ -137,13 +149,13 @@ impl CallError {
         let verbs = rest.iter().enumerate().filter(|(i, _)| *i == 0 || !rest[i - 1].starts_with('-'));
         let mut verbs = verbs.map(|(_, word)| *word).filter(|word| !word.starts_with('-'));
         let verb = verbs.next();
-        let second = verbs.next().filter(|_| verb.is_some_and(|verb| GROUPS.contains(&verb)));
+        let second = verbs.next().filter(|_| GROUPS.split(' ').any(|group| Some(group) == verb));
         [Some(*program), verb, second].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
 /// Commands of docker that have commands of their own.
-const GROUPS: &[&str] = &["compose", "container", "context", "image", "network", "volume"];
+const GROUPS: &str = "compose config container context image network node secret service stack volume";
 
 /// Compose writes one error of the engine once for each service, and once more at the end.
 fn without_repeats(stderr: &str) -> String {
@@ -157,9 +169,11 @@ fn without_repeats(stderr: &str) -> String {
 }
 
 /// Starts children and knows which are alive, so that an interrupt can end them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Runner {
     program: PathBuf,
+    /// Whether it has left, and is waited for.
+    pub away: Away,
     alive: Mutex<BTreeMap<i32, bool>>,
     cancelled: AtomicBool,
     closed: AtomicBool,
@@ -172,19 +186,11 @@ const STDERR_TAIL_LINES: usize = 10;
 
 impl Runner {
     pub fn new(program: PathBuf) -> Runner {
-        Runner {
-            program,
-            alive: Mutex::default(),
-            cancelled: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-        }
+        Runner { program, ..Runner::default() }
     }
 
-    /// Runs to the end and returns the answer, whatever the exit code.
-    ///
-    /// # Errors
-    /// Not started, past the deadline, or interrupted.
-    pub fn answer(&self, call: &Call) -> Result<Answer, CallError> {
+    /// As [`Runner::answer`], and fails as the engine is not there.
+    pub(super) fn answer_once(&self, call: &Call) -> Result<Answer, CallError> {
         self.refuse_when_closed(call)?;
         let expression = self.expression(call).stdout_capture().stderr_capture();
         let handle = expression.start().map_err(|error| self.not_started(call, &error))?;
@@ -323,6 +329,15 @@ impl Runner {
         })
     }
 
+    /// What a child that does not end by itself writes.
+    ///
+    /// # Errors
+    /// Not started.
+    pub(super) fn endless(&self, call: &Call) -> Result<Arc<ReaderHandle>, CallError> {
+        let reader = self.expression(call).stderr_null().reader();
+        reader.map(Arc::new).map_err(|error| self.not_started(call, &error))
+    }
+
     fn not_started(&self, call: &Call, why: &std::io::Error) -> CallError {
         CallError::of(call, Problem::NotStarted(why.to_string()))
     }
@@ -353,39 +368,6 @@ impl Drop for Alive<'_> {
     }
 }
 
-/// An endless child (`docker events`): each line rings, the end is reported. Ends with the value.
-pub struct Listener {
-    reader: Arc<duct::ReaderHandle>,
-}
-
-impl Listener {
-    pub fn start(
-        runner: &Runner,
-        call: &Call,
-        on_line: impl Fn() + Send + 'static,
-    ) -> Result<Listener, CallError> {
-        let reader = runner.expression(call).stderr_null().reader();
-        let reader = Arc::new(reader.map_err(|error| runner.not_started(call, &error))?);
-        let shared = reader.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(&*shared).split(b'\n') {
-                if line.is_err() {
-                    break;
-                }
-                on_line();
-            }
-        });
-        Ok(Listener { reader })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.reader.pids().iter().for_each(|pid| signal_group(*pid as i32, Signal::KILL));
-        let _ = self.reader.kill();
-    }
-}
-
 /// When zdd is killed, a call that it was waiting for must not go on beside the next run. Whoever starts a call
 /// waits for it on the same thread, which is what the kernel goes by.
 #[cfg(target_os = "linux")]
@@ -408,7 +390,7 @@ fn end_group(handle: &Handle) {
     pids.iter().for_each(|pid| signal_group(*pid as i32, Signal::KILL));
 }
 
-fn signal_group(pid: i32, signal: Signal) {
+pub(super) fn signal_group(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = kill_process_group(pid, signal);
     }
@@ -435,5 +417,8 @@ fn shorten(word: &str) -> &str {
 /// The last lines, those that carry the reason.
 fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    // Behind what is wrong some clients print all that would be right (26.1).
+    let usage = lines.iter().position(|line| line.starts_with("Usage:")).filter(|before| *before > 0);
+    let lines = &lines[..usage.unwrap_or(lines.len())];
     lines[lines.len().saturating_sub(STDERR_TAIL_LINES)..].join("\n")
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Answer, StandIn, Trouble,
-    helpers::PROGRAM,
+    image::PROGRAM,
     protocol::{Request, VERSION},
 };
 use crate::engine::{Attached, CallError, ContainerRef, Docker};
@@ -56,6 +56,7 @@ impl Client {
         docker: &Docker,
         image: &str,
         wanted: &StandIn,
+        made: &dyn Fn(&str),
     ) -> Result<(Client, ContainerRef), Trouble> {
         let label = label(docker);
         let labels =
@@ -69,6 +70,7 @@ impl Client {
         let fixed = words(&label).chain(host.iter().copied()).map(str::to_owned);
         let all = fixed.chain(labels).chain(exposed).chain(env).chain([image.to_owned(), role.to_owned()]);
         let id = docker.create(&Vec::from_iter(all), &wanted.networks).map_err(gone)?;
+        made(&id);
         let client = Client::attach(docker, &["start", "-a", "-i", &id].map(str::to_owned))?;
         let name = format!("{PROGRAM} {}", &id[..12]);
         Ok((client, ContainerRef { id, name }))

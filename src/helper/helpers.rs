@@ -11,16 +11,13 @@ use std::{
 };
 
 use super::{
-    Answer, Asked, Help, StandIn, Trouble,
-    binary::{Helper, helper},
+    Answer, Asked, Help, Presence, StandIn, Trouble,
     client::{Client, Where, label},
+    image::{binary_for, keep_proof, presence, proof, provide, worked_on},
     protocol::Request,
 };
-use crate::engine::{CallError, ContainerRef, Docker, Server};
+use crate::engine::{CallError, ContainerRef, Docker};
 
-/// The repository of the helper's image; its tag is the hash of the binary.
-pub const REPOSITORY: &str = "zdd-helper";
-pub const PROGRAM: &str = "zdd-helper";
 /// Helpers leave when they hear nothing for 15 s. One that somebody has killed is missed sooner than that.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
@@ -28,23 +25,56 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unavailable(pub String);
 
+/// What helpers are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To say what a rollout would do: none is started where one has worked on this engine and kernel before.
+    Plan,
+    /// To find out whether one works.
+    Probe,
+    /// Nobody else rolls out the project, so those that are there were left by a run that was killed.
+    Rollout,
+}
+
 /// Helpers that are started while something else is done.
 #[derive(Clone)]
 pub struct Starting(Arc<Found>);
 
 struct Found {
     docker: Docker,
-    alone: bool,
+    purpose: Purpose,
+    /// What one could do before on this engine and kernel, if it worked; known before they are there.
+    before: OnceLock<Option<Presence>>,
     result: OnceLock<Result<Helpers, Unavailable>>,
 }
 
 impl Starting {
-    /// `alone`: nobody else rolls out the project, so that helpers that are there were left by a run that was killed.
-    pub fn begin(docker: &Docker, alone: bool) -> Starting {
-        let starting = Starting(Arc::new(Found { docker: docker.clone(), alone, result: OnceLock::new() }));
+    pub fn begin(docker: &Docker, purpose: Purpose) -> Starting {
+        let docker = docker.clone();
+        let found = Found { docker, purpose, before: OnceLock::new(), result: OnceLock::new() };
+        let starting = Starting(Arc::new(found));
         let begun = starting.clone();
-        thread::spawn(move || begun.get().map_or((), |_| ()));
+        thread::spawn(move || {
+            let before = (purpose == Purpose::Plan).then(|| worked_on(&begun.0.docker)).flatten();
+            match before {
+                Some(before) => drop(begun.0.before.set(Some(before))),
+                None => drop(begun.get()),
+            }
+        });
         starting
+    }
+
+    /// What a plan can rest on, long before they are there.
+    ///
+    /// # Errors
+    /// Why there can be none.
+    pub fn is_there(&self) -> Result<Presence, &Unavailable> {
+        let Found { before, result, .. } = &*self.0;
+        let before = if result.get().is_none() { before.wait().clone() } else { None };
+        match before {
+            Some(before) => Ok(before),
+            None => self.get().map(|helpers| helpers.presence.clone()),
+        }
     }
 
     /// Waits until they are there.
@@ -52,7 +82,11 @@ impl Starting {
     /// # Errors
     /// Why there can be none.
     pub fn get(&self) -> Result<&Helpers, &Unavailable> {
-        self.0.result.get_or_init(|| Helpers::start(&self.0.docker, self.0.alone)).as_ref()
+        let Found { docker, purpose, before, result } = &*self.0;
+        let result = result.get_or_init(|| Helpers::start(docker, *purpose, before));
+        // Nobody is to wait for it any more.
+        let _ = before.set(None);
+        result.as_ref()
     }
 
     /// Ends them, where there are any.
@@ -83,6 +117,8 @@ type Slot = Arc<Mutex<Option<Live>>>;
 pub struct Helpers {
     all: Arc<All>,
     asked: Mutex<Asked>,
+    /// What they can do.
+    pub presence: Presence,
     /// Ends the signs of life when it is dropped.
     _alive: Sender<()>,
 }
@@ -99,26 +135,27 @@ impl Helpers {
     ///
     /// # Errors
     /// Why there can be none.
-    fn start(docker: &Docker, alone: bool) -> Result<Helpers, Unavailable> {
+    fn start(
+        docker: &Docker,
+        purpose: Purpose,
+        before: &OnceLock<Option<Presence>>,
+    ) -> Result<Helpers, Unavailable> {
         let said = |error: CallError| Unavailable(error.problem.said());
-        if alone {
+        if purpose == Purpose::Rollout {
             // What they steer would be steered twice. Connections that they have begun go on for three seconds.
             docker.signal_labelled(&label(docker), "TERM").map_err(said)?;
             docker.remove_unstarted(&label(docker)).map_err(said)?;
         }
         let server = docker.server().map_err(said)?.map_err(Unavailable)?;
-        let image = provide(docker, binary_for(&server)?).map_err(said)?;
-        let host = Client::start(docker, &image, Where::Host);
-        let mut host = host.map_err(|trouble| {
-            Unavailable(match trouble {
-                Trouble::Refused(words) => cannot("nf_tables", words.split(' ').next().unwrap_or_default()),
-                Trouble::Gone(words) => format!("no helper starts: {words}"),
-            })
-        })?;
-        if let Some(why) = lacking(&host) {
-            host.quit();
-            return Err(Unavailable(why));
+        let helper = binary_for(&server)?;
+        let proof = proof(helper, &server);
+        let (image, is_kept) = provide(docker, helper, &proof).map_err(said)?;
+        if purpose == Purpose::Rollout {
+            let _ = before.set(is_kept.then(|| presence(&server)));
         }
+        let host = start_on_host(docker, &image);
+        keep_proof(docker, &image, &proof, (is_kept, host.is_ok()));
+        let mut host = host?;
         if host.cannot("owner").is_some() {
             // On such kernels the tables of a helper that was killed have not ended with it.
             let _ = host.ask(&Request::Sweep);
@@ -126,7 +163,7 @@ impl Helpers {
         let host = Arc::new(Mutex::new(Some(Live::new(host))));
         let all = Arc::new(All { docker: docker.clone(), image, host, inside: Mutex::default() });
         let alive = keep_alive(Arc::downgrade(&all));
-        Ok(Helpers { all, asked: Mutex::default(), _alive: alive })
+        Ok(Helpers { all, asked: Mutex::default(), presence: presence(&server), _alive: alive })
     }
 
     /// Removes all that they have done, and waits until they are gone.
@@ -144,14 +181,20 @@ impl Helpers {
     }
 }
 
-fn binary_for(server: &Server) -> Result<&'static Helper, Unavailable> {
-    if server.os.is_empty() {
-        return Err(Unavailable("the engine does not say what it runs on".to_owned()));
+fn start_on_host(docker: &Docker, image: &str) -> Result<Client, Unavailable> {
+    let host = Client::start(docker, image, Where::Host).map_err(|trouble| {
+        Unavailable(match trouble {
+            Trouble::Refused(words) => cannot("nf_tables", words.split(' ').next().unwrap_or_default()),
+            Trouble::Gone(words) => format!("no helper starts: {words}"),
+        })
+    })?;
+    match lacking(&host) {
+        None => Ok(host),
+        Some(why) => {
+            host.quit();
+            Err(Unavailable(why))
+        }
     }
-    if server.os != "linux" {
-        return Err(Unavailable(format!("the engine runs on {}", server.os)));
-    }
-    helper(&server.arch).ok_or_else(|| Unavailable(format!("this build has no helper for {}", server.arch)))
 }
 
 impl All {
@@ -220,8 +263,8 @@ impl Help for Helpers {
         self.all.in_network(container, |live| self.all.ask(live, place, request))
     }
 
-    fn stand_in(&self, wanted: &StandIn) -> Result<ContainerRef, Trouble> {
-        let (client, container) = Client::stand_in(&self.all.docker, &self.all.image, wanted)?;
+    fn stand_in(&self, wanted: &StandIn, made: &dyn Fn(&str)) -> Result<ContainerRef, Trouble> {
+        let (client, container) = Client::stand_in(&self.all.docker, &self.all.image, wanted, made)?;
         let live = Live { is_alone: true, ..Live::new(client) };
         lock(&self.all.inside).insert(container.id.clone(), Arc::new(Mutex::new(Some(live))));
         Ok(container)
@@ -255,29 +298,6 @@ fn gone() -> Trouble {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The image, made where it is missing. Those of other versions of this program are removed, unless they are at work.
-fn provide(docker: &Docker, helper: &Helper) -> Result<String, CallError> {
-    let tag = &helper.sha256[..12];
-    let image = format!("{REPOSITORY}:{tag}");
-    let tags = docker.tags(REPOSITORY)?;
-    if !tags.contains_key(tag) {
-        docker.keep_program(&image, PROGRAM, &helper.bytes())?;
-    }
-    // Another version of this program may be at work with it.
-    let _ = docker.remove_tags(&references(tags.keys().filter(|other| *other != tag)));
-    Ok(image)
-}
-
-/// Removes the images, unless they are at work.
-pub fn remove_images(docker: &Docker) -> Result<(), CallError> {
-    let tags = docker.tags(REPOSITORY)?;
-    docker.remove_tags(&references(tags.keys()))
-}
-
-fn references<'t>(tags: impl Iterator<Item = &'t String>) -> Vec<String> {
-    tags.map(|tag| format!("{REPOSITORY}:{tag}")).collect()
 }
 
 /// What the host's network would have to allow.

@@ -4,14 +4,18 @@
 pub mod binary;
 mod client;
 mod helpers;
+mod image;
 pub mod protocol;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use serde::Serialize;
 
-pub use self::helpers::{Helpers, Starting, Unavailable, remove_images};
 use self::protocol::Request;
+pub use self::{
+    helpers::{Helpers, Purpose, Starting, Unavailable},
+    image::remove_images,
+};
 use crate::engine::{ContainerRef, Joined};
 
 /// Whether a run has helpers.
@@ -22,8 +26,18 @@ pub enum Presence {
     #[default]
     Off,
     Ready,
+    /// On the networks of containers. Ports of the machine are passed on by rootlesskit, which closes one as soon as its
+    /// container stops.
+    WithinNetworks,
     /// There can be none, and why.
     Unavailable(String),
+}
+
+impl Presence {
+    /// Connections can be handed over.
+    pub fn is_there(&self) -> bool {
+        matches!(self, Presence::Ready | Presence::WithinNetworks)
+    }
 }
 
 /// New connections so far: (address asked for, source) → how many.
@@ -55,11 +69,12 @@ pub trait Help: Sync {
     /// The container is about to go: its helper is not needed any more.
     fn leave(&self, container: &ContainerRef);
 
-    /// Starts a helper that is reached like a container; it is asked as if it were inside one.
+    /// Starts a helper that is reached like a container; it is asked as if it were inside one. `made` hears its ID before it
+    /// is reached.
     ///
     /// # Errors
     /// It does not start.
-    fn stand_in(&self, wanted: &StandIn) -> Result<ContainerRef, Trouble>;
+    fn stand_in(&self, wanted: &StandIn, made: &dyn Fn(&str)) -> Result<ContainerRef, Trouble>;
 
     /// Ends it, and waits until it is gone.
     fn dismiss(&self, stand_in: &ContainerRef);

@@ -12,7 +12,7 @@ mod store;
 
 pub use self::{
     choose::{KEPT, NoTarget, forgotten, latest_good, pruned, target},
-    lock::{Insistence, Lock},
+    lock::{Insistence, Lock, Mark, Marks},
     owner::{Holder, Life, Owner, Process},
     revision::{Cause, Commit, Deployed, Revision, of_service, telling, waits},
     store::Store,

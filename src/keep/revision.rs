@@ -74,10 +74,17 @@ pub struct Deployed {
     pub hash_is_resolved: bool,
     /// Absent for one that is run by a provider.
     pub image: Option<String>,
+    /// The manifest of that image for the service's platform, where the image is an index: building the same again makes
+    /// another index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
     /// What the image was called; absent in revisions of before it was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     pub replicas: u32,
+    /// The hash of the whole service as Swarm had it afterwards: another one now is somebody else's change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<String>,
     /// How long connections to it waited in this rollout, in milliseconds; absent where they did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waited_ms: Option<u64>,
@@ -147,13 +154,13 @@ impl Deployed {
     }
 
     fn content(&self) -> (&str, Option<&String>, u32) {
-        (self.definition(), self.image.as_ref(), self.replicas)
+        (self.definition(), self.manifest.as_ref().or(self.image.as_ref()), self.replicas)
     }
 
     pub fn is(&self, container: &Container) -> bool {
         let wanted =
             |image: &String| Wanted::as_deployed(&self.hash, self.hash_is_resolved, image).is(container);
-        self.image.as_ref().is_some_and(wanted)
+        self.image.iter().chain(&self.manifest).any(wanted)
     }
 
     /// What runs of the service counts; where nothing runs, what is left of it.

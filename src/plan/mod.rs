@@ -234,12 +234,41 @@ pub enum What {
     Await {
         containers: Vec<Replica>,
     },
+    /// Swarm gets this definition, and replaces by its own rules what is not of it.
+    Deploy {
+        change: Change,
+        tasks: u64,
+    },
+    /// A job runs to its end under a name of its own, and is removed.
+    RunOnce {
+        name: String,
+    },
     /// `up -d` without `--no-recreate`: Compose stops the old before it starts the new.
     Recreate {
         old: Vec<Replica>,
         /// What runs now can be deployed again.
         can_undo: bool,
     },
+}
+
+/// What a new definition is to Swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// There is no such service.
+    Create,
+    /// Only the count differs: what runs stays.
+    Scale,
+    /// Only what replaces no task differs.
+    Settings,
+    /// New tasks go in front.
+    StartFirst,
+    /// Old tasks go in front, though not all of them at once.
+    StopFirst,
+    /// For a while nothing serves.
+    Down,
+    /// The same definition once more.
+    Restart,
 }
 
 impl Plan {
@@ -278,7 +307,9 @@ impl Plan {
         let to =
             Version { image: plan.wanted.image.reference.clone(), id: wanted.cloned().unwrap_or_default() };
         // One image may have two IDs, see `Container::engine_image_id`.
-        let id = |c: &Replica| wanted.filter(|id| c.is_of_image(id)).unwrap_or(&c.engine_image_id).clone();
+        let id = |c: &Replica| {
+            wanted.filter(|id| c.is_of_image(id)).map_or(c.engine_image(), String::as_str).to_owned()
+        };
         let image = |c: &Replica| if c.image.is_empty() { to.image.clone() } else { c.image.clone() };
         let running = plan.before.iter().filter(|c| c.runs());
         let mut from: Vec<_> = running.map(|c| Version { image: image(c), id: id(c) }).collect();
@@ -295,7 +326,7 @@ impl ServicePlan {
     pub fn batches(&self) -> u32 {
         self.operations
             .iter()
-            .filter(|op| matches!(op.what, What::Start { .. } | What::Recreate { .. }))
+            .filter(|op| matches!(op.what, What::Start { .. } | What::Recreate { .. } | What::Deploy { .. }))
             .count() as u32
     }
 

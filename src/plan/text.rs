@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Operation, Plan, Refusal, ServicePlan, Start, What};
+use super::{Change, Operation, Plan, Refusal, ServicePlan, Start, What};
 use crate::{
     engine::Replica,
     event::Verdict,
@@ -79,7 +79,7 @@ impl Text<'_> {
 fn style(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Unchanged => "dim",
-        Verdict::Create | Verdict::Scale | Verdict::Roll => "green",
+        Verdict::Create | Verdict::Scale | Verdict::Settings | Verdict::Roll => "green",
         Verdict::Hold | Verdict::Recreate => "yellow",
         Verdict::Blocked => "red",
     }
@@ -126,6 +126,10 @@ fn describe(operation: &Operation, plan: &ServicePlan) -> String {
         }
         What::Stop { containers } => format!("stop {} (rollback: start again)", names(containers)),
         What::Remove { containers } => format!("remove {}", names(containers)),
+        What::Deploy { change, tasks } => deploy(*change, *tasks as usize),
+        What::RunOnce { name } => {
+            format!("run it once as {name}, wait until it ends with exit code 0, remove it")
+        }
         What::Await { containers } => format!("wait until {} has ended", names(containers)),
         What::Revive { down, .. } => {
             format!("let Compose start {}, or what takes its place (rollback: stop again)", names(down))
@@ -158,6 +162,27 @@ fn gate(plan: &ServicePlan, also: &[Replica]) -> String {
     let limit = settings.wait_timeout.map(|limit| format!(", at most {}", duration::show(limit)));
     let also = Some(also).filter(|also| !also.is_empty()).map(|also| format!(", with {}", names(also)));
     format!("{wait}{}{}", limit.unwrap_or_default(), also.unwrap_or_default())
+}
+
+fn deploy(change: Change, tasks: usize) -> String {
+    let all = count(tasks, "task");
+    match change {
+        Change::Create => {
+            format!("create the service with {all} (when it fails, it is left to be looked at)")
+        }
+        Change::Scale => format!("set the count to {all} (rollback: as before)"),
+        Change::Settings => "send the settings; no task is replaced (rollback: as before)".to_owned(),
+        Change::StartFirst => {
+            format!("send it to Swarm: {all}, new ones before old ones (rollback: by Swarm)")
+        }
+        Change::StopFirst => {
+            format!("send it to Swarm: {all}, old ones before new ones, in batches (rollback: by Swarm)")
+        }
+        Change::Down => {
+            format!("send it to Swarm: {all}, old ones before new ones, with downtime (rollback: by Swarm)")
+        }
+        Change::Restart => format!("let Swarm replace {all} (rollback: by Swarm)"),
+    }
 }
 
 fn pass(plan: &ServicePlan, to: &str, ports: &[String]) -> String {

@@ -2,6 +2,7 @@
 //! reports, the exit codes.
 
 pub mod compose;
+pub mod swarm;
 
 use crate::{
     event::Event,

@@ -1,6 +1,6 @@
 //! What keeps data that must not be written by two: databases, brokers, caches. Known by what is written of them.
 
-use crate::engine::config::Service;
+use crate::{engine::config::Service, text::image_name};
 
 /// The last part of an image's name, and what it is. Names that go on after a dash or an underscore count too.
 const IMAGES: &[(&str, &str)] = &[
@@ -137,9 +137,7 @@ pub fn keeper_of_data(service: &Service) -> Option<&'static str> {
 }
 
 fn by_image(image: &str) -> Option<&'static str> {
-    let without_digest = image.split('@').next().unwrap_or_default();
-    let last = without_digest.rsplit('/').next().unwrap_or_default();
-    let name = last.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let name = image_name(image).to_ascii_lowercase();
     // `postgres-exporter`, `redis-commander`: they look at one.
     let looks_on = [
         "exporter",

@@ -76,6 +76,11 @@ impl Document {
         all.filter(|(key, _)| !matches!(key.as_str(), "services" | "name") && !key.starts_with("x-"))
     }
 
+    /// One of the networks, volumes, configs or secrets; null where there is none.
+    pub fn resource(&self, section: &str, key: &str) -> &Value {
+        &self.0[section][key]
+    }
+
     /// Adds what the other has beyond this: services, networks, volumes, configs, secrets.
     pub fn extend(&mut self, other: &Document) {
         let Some(map) = self.0.as_object_mut() else { return };

@@ -1,6 +1,7 @@
 //! What is wanted: the project as Compose resolved it, validated, with every default decided. Pure.
 
 mod data;
+mod dependency;
 mod document;
 mod drain;
 mod hazard;
@@ -11,6 +12,7 @@ pub mod probe;
 mod reference;
 mod role;
 pub mod settings;
+pub mod swarm;
 mod wanted;
 
 use std::{
@@ -24,6 +26,7 @@ use serde_json::Value;
 
 pub use self::{
     data::keeper_of_data,
+    dependency::{Condition, Dependency},
     document::{Document, FILE_NAME, HostPath},
     drain::{Drain, Until},
     hazard::{Hazard, fed_by, fixed_port, hazards, linked_by},
@@ -33,6 +36,7 @@ pub use self::{
     probe::{Probe, ProbeLayer},
     role::Role,
     settings::{BadSetting, FailureAction, Order, Settings, Source, Strategy, UseHelper},
+    swarm::{Runs, SwarmLayer, WAIVABLE},
     wanted::Wanted,
 };
 use crate::{
@@ -55,6 +59,8 @@ pub struct Project {
     pub probe: ProbeLayer,
     /// What is notified of a rollout's end.
     pub notify: Option<Notify>,
+    /// What it runs on, as far as the file says so, and what the file says to Swarm.
+    pub swarm: SwarmLayer,
     /// Some services are only there because the command line names them; no enabled profile has them.
     pub by_name: bool,
     /// Compose joins names as its first version did (`--compatibility`).
@@ -94,6 +100,15 @@ pub struct Image {
     pub reference: String,
     pub builds: bool,
     pub pull_policy: Option<String>,
+    /// `linux/arm64`, where the file names it.
+    pub platform: Option<String>,
+}
+
+impl Image {
+    /// `web:1` is the registry's own, to which nobody can push: a registry has a name, or everybody a namespace on it.
+    pub fn can_be_pushed(&self) -> bool {
+        self.reference.contains('/')
+    }
 }
 
 /// How Compose knows a service's configuration.
@@ -112,20 +127,6 @@ pub struct Hooks {
     pub pre_start: Vec<Hook>,
     pub post_start: Vec<Hook>,
     pub pre_stop: Vec<Hook>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dependency {
-    pub service: String,
-    pub condition: Condition,
-    pub required: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    Started,
-    Healthy,
-    Completed,
 }
 
 /// What the command line adds to the files.
@@ -208,6 +209,7 @@ impl Project {
         Settings::default().take_x_zdd(Source::TopLevel, x_zdd, &["x-zdd"])?;
         let probe = ProbeLayer::read(&x_zdd["probe"], &["x-zdd", "probe"])?;
         let notify = Notify::read(&x_zdd["notify"], &["x-zdd", "notify"])?;
+        let swarm = SwarmLayer::read(&file, &overrides.included)?;
         let mut services = BTreeMap::new();
         for (name, raw) in &file.services {
             services.insert(name.clone(), Arc::new(service(name, raw, &file, overrides)?));
@@ -218,6 +220,7 @@ impl Project {
             services,
             probe,
             notify,
+            swarm,
             by_name: false,
             compatible: overrides.compatible,
             document,
@@ -252,6 +255,7 @@ impl Project {
         self.document.extend(&named.document);
         self.file = Arc::new(self.document.file()?);
         self.hosts = host::by_name(&self.file);
+        self.swarm.without.extend(named.swarm.without);
         self.by_name = true;
         Ok(())
     }
@@ -330,7 +334,7 @@ fn service(name: &str, raw: &config::Service, file: &config::File, overrides: &O
         replicas: overrides.scale.get(name).copied().or(written).unwrap_or(1),
         definition: Definition { hash: String::new(), is_resolved: is_resolved(raw) || overrides.compatible },
         role: role::of(name, raw, file),
-        depends_on: dependencies(raw),
+        depends_on: dependency::of(raw),
         hooks: hooks(raw),
         labels: raw.labels.iter().map(|(key, value)| (key.clone(), undollar(value))).collect(),
         injected_files: has_injected_files(raw, file),
@@ -360,7 +364,8 @@ fn image(
     for hook in raw.pre_start.iter().filter_map(|hook| hook.image.as_deref()) {
         reference::check(hook, &["services", name, "pre_start"])?;
     }
-    Ok(Image { reference, builds: raw.build.is_some(), pull_policy: raw.pull_policy.clone() })
+    let (pull_policy, platform) = (raw.pull_policy.clone(), raw.platform.clone());
+    Ok(Image { reference, builds: raw.build.is_some(), pull_policy, platform })
 }
 
 fn settings(
@@ -402,19 +407,6 @@ fn restart(raw: &config::Service) -> String {
 fn grace(raw: &config::Service) -> Duration {
     let written = raw.stop_grace_period.as_deref().and_then(|text| duration::parse(text).ok());
     written.unwrap_or(DEFAULT_GRACE)
-}
-
-fn dependencies(raw: &config::Service) -> Vec<Dependency> {
-    let one = |(service, on): (&String, &config::DependsOn)| Dependency {
-        service: service.clone(),
-        condition: match on.condition.as_str() {
-            "service_healthy" => Condition::Healthy,
-            "service_completed_successfully" => Condition::Completed,
-            _ => Condition::Started,
-        },
-        required: on.required,
-    };
-    raw.depends_on.iter().map(one).collect()
 }
 
 fn hooks(raw: &config::Service) -> Hooks {

@@ -23,8 +23,9 @@ pub enum Strategy {
 }
 
 /// Which generation of a batch goes first; Swarm's `deploy.update_config.order`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
+    #[default]
     StartFirst,
     StopFirst,
 }
@@ -248,7 +249,13 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// What `x-zdd` has beside these at the top of the file.
-const TOP_KEYS: &[&str] = &["probe", "notify"];
+const TOP_KEYS: &[&str] = &["probe", "notify", "engine"];
+
+pub(super) const FOR_THE_WHOLE_FILE: &str =
+    "holds for the whole file; write it in the x-zdd at the top of the file";
+
+/// Read elsewhere, wherever an `x-zdd` stands.
+const ELSEWHERE: &[&str] = &["swarm"];
 
 /// A setting that cannot be used, with the path of its key: `services`, `web`, `x-zdd`, `delay`.
 #[derive(Clone, Debug, PartialEq)]
@@ -272,7 +279,7 @@ impl Settings {
     /// An unknown key, or a value of the wrong form or range, with its path and what to write instead.
     pub fn take_x_zdd(&mut self, source: Source, value: &Value, path: &[&str]) -> Result<(), BadSetting> {
         self.take(source, value, path, |key, path| match KEYS.iter().find(|known| known.name == key) {
-            None if key.starts_with("x-") => Ok(None),
+            None if key.starts_with("x-") || ELSEWHERE.contains(&key) => Ok(None),
             None => not_of_a_service(key, path).map(|()| None),
             known => Ok(known),
         })
@@ -344,10 +351,11 @@ fn not_of_a_service(key: &str, path: &[&str]) -> Result<(), BadSetting> {
     let at_top = path.len() == 2 && path[0] == "x-zdd";
     match TOP_KEYS.contains(&key) {
         true if at_top => Ok(()),
-        true => Err(bad(path, "holds for the whole file; write it in the x-zdd at the top of the file")),
+        true => Err(bad(path, FOR_THE_WHOLE_FILE)),
         false => {
             let of_top = TOP_KEYS.iter().copied().filter(|_| at_top);
-            let known: Vec<_> = KEYS.iter().map(|key| key.name).chain(of_top).collect();
+            let everywhere = KEYS.iter().map(|key| key.name).chain(ELSEWHERE.iter().copied());
+            let known: Vec<_> = everywhere.chain(of_top).collect();
             Err(unknown_key(path, &known))
         }
     }
@@ -384,7 +392,7 @@ fn show_time(time: &Duration) -> String {
 }
 
 /// One of the words of an enum.
-fn one_of<T: ValueEnum>(value: &Value, path: &[&str]) -> Result<T, BadSetting> {
+pub(super) fn one_of<T: ValueEnum>(value: &Value, path: &[&str]) -> Result<T, BadSetting> {
     let known = T::from_str(value.as_str().unwrap_or_default(), false);
     known.map_err(|_| {
         let words: Vec<_> = T::value_variants().iter().map(word).collect();

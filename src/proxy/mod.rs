@@ -65,7 +65,7 @@ pub fn ways(
         found.that_answer(&service.name, containers, heard).map(Way::Haproxy)
     };
     let drain = &service.settings.drain;
-    let wants_helper = *helper == Presence::Ready && service.settings.hand_over.helper == UseHelper::Auto;
+    let wants_helper = helper.is_there() && service.settings.hand_over.helper == UseHelper::Auto;
     let mut running = containers.iter().filter(|c| c.service == service.name && c.state == State::Running);
     let has_helper =
         wants_helper && running.clone().next().is_none_or(|_| running.any(Container::is_on_its_own));
@@ -141,8 +141,13 @@ pub trait Proxy {
     /// New containers are about to start.
     fn expect(&mut self, _scene: &Scene) {}
 
-    /// What has become known of new containers so far; `all`: no more are to come.
-    fn started(&mut self, _new: &[Replica], _all: bool, _scene: &Scene) {}
+    /// New ones are being started. Their network knows where they are before the engine
+    /// says anything of themselves: Engine 20.10 answers an inspection only when the start is done, half a second later.
+    /// To be asked for IDs after the networks, so that none on them is taken for somebody else.
+    fn starting(&mut self, _new: &dyn Fn() -> Vec<String>, _scene: &Scene) {}
+
+    /// These have started, and no more are to come.
+    fn started(&mut self, _new: &[Replica], _scene: &Scene) {}
 
     /// Waits until these get requests: new ones before old ones leave, or old ones again in a rollback.
     fn join(&mut self, _joining: &[Replica], _generation: Generation, _scene: &Scene) {}
@@ -292,8 +297,12 @@ impl Proxies {
         self.0.iter_mut().for_each(|proxy| proxy.expect(scene));
     }
 
-    pub fn started(&mut self, new: &[Replica], all: bool, scene: &Scene) {
-        self.0.iter_mut().for_each(|proxy| proxy.started(new, all, scene));
+    pub fn starting(&mut self, new: &dyn Fn() -> Vec<String>, scene: &Scene) {
+        self.0.iter_mut().for_each(|proxy| proxy.starting(new, scene));
+    }
+
+    pub fn started(&mut self, new: &[Replica], scene: &Scene) {
+        self.0.iter_mut().for_each(|proxy| proxy.started(new, scene));
     }
 
     pub fn steer(&mut self, leaving: &[Replica], heirs: &[Replica], scene: &Scene) -> Vec<Box<dyn Lease>> {

@@ -1,6 +1,7 @@
 //! The status of a project: what runs of each service, and whether that is what the files want. Pure: from the project, what was observed and the lock, to data.
 
 mod service;
+pub mod swarm;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,6 +17,12 @@ pub fn short_id(id: &str) -> &str {
     digits.get(..DIGITS).unwrap_or(digits)
 }
 
+/// Without registry, tag and digest.
+pub fn image_name(reference: &str) -> &str {
+    let last = reference.rsplit('/').next().unwrap_or_default();
+    last.split([':', '@']).next().unwrap_or_default()
+}
+
 /// The repository, and what is told apart by: the tag, else the digest. Without one it is `latest`.
 pub fn repository_and_version(reference: &str) -> (&str, String) {
     let (name, digest) = match reference.split_once('@') {

@@ -14,7 +14,7 @@ pub mod variable;
 pub mod yaml;
 
 pub use clean::{clean, clean_lines, cut_front};
-pub use image::{repository_and_version, short_id, short_image};
+pub use image::{image_name, repository_and_version, short_id, short_image};
 pub use list::{count, join, verb};
 pub use similar::{did_you_mean, nearest};
 pub use table::{painted_table, table};

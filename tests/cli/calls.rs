@@ -47,8 +47,8 @@ pub fn some_of(output: &Output, wanted: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// The calls in order, in a form that does not depend on luck: `docker events`, which runs beside them, is left out;
 /// the same look again and again, as events and time wake the program, is told once until containers change; the
-/// reads of Compose's configuration and version, and its dry runs, which run side by side, are sorted; so are those of the lock and of the history. A failed call has its exit code, one that
-/// was killed says so.
+/// what runs side by side is sorted: the reads of Compose's configuration, its dry runs, the first look at what is there, the
+/// lock and the history, the last dry run and the history. A failed call has its exit code, one that was killed says so.
 pub fn tell(entries: &[Entry]) -> Vec<String> {
     let mut ends: BTreeMap<u32, i32> = BTreeMap::new();
     entries.iter().for_each(|entry| {
@@ -75,6 +75,18 @@ pub fn tell(entries: &[Entry]) -> Vec<String> {
         }
         shown.push(line);
     }
+    let is_look = |line: &String| {
+        let looks = ["compose version", "docker image inspect", "docker ps", "docker inspect"];
+        looks.iter().any(|look| line.contains(look))
+    };
+    let is_fetch = |line: &String| [" build ", " pull "].iter().any(|verb| line.contains(verb));
+    let mut fetched = false;
+    for looks in shown.chunk_by_mut(|a, b| is_look(a) && is_look(b)) {
+        if fetched || looks.iter().any(|line| line.contains("compose version")) {
+            looks.sort();
+        }
+        fetched = looks.last().is_some_and(is_fetch);
+    }
     let is_config = |line: &String| line.contains(" config") || line.contains("compose version");
     let is_preview = |line: &String| line.contains(" --dry-run");
     for side_by_side in [&is_config as &dyn Fn(&String) -> bool, &is_preview] {
@@ -83,6 +95,18 @@ pub fn tell(entries: &[Entry]) -> Vec<String> {
                 run.sort();
             }
         });
+    }
+    for i in 1..shown.len() {
+        let is_history = |line: &str| {
+            let calls =
+                ["volume ls", "image ls", "import", "volume create zdd-revision", "tag", "rmi", "image rm"];
+            calls.iter().any(|call| line.contains(&format!("docker {call}")))
+        };
+        let mut at = i;
+        while at > 0 && shown[at].contains("--dry-run") && is_history(&shown[at - 1]) {
+            shown.swap(at, at - 1);
+            at -= 1;
+        }
     }
     for i in 1..shown.len() {
         if shown[i - 1].contains("docker volume ls") && shown[i].contains("docker volume inspect") {

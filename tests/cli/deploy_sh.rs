@@ -73,15 +73,17 @@ fn as_many_as_before_from_a_new_image() {
     docker ps -a app
     docker --log-level error compose --project-name shop --profile * config --services
     docker compose --project-name shop config
+    docker compose --project-name shop config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose --project-name shop config --hash *
     docker compose version --short
     docker image inspect app lb worker
+    docker inspect shop_app_1 shop_app_2 shop_app_worker_1 shop_lb_1
+    docker ps
     docker compose --project-name shop pull app
     docker image inspect app lb worker
-    docker ps
     docker inspect shop_app_1 shop_app_2 shop_app_worker_1 shop_lb_1
+    docker ps
     docker compose --project-name shop --dry-run up -d --no-deps --no-recreate --scale app=4 app
     docker ps app
     docker compose --project-name shop up -d --no-deps --no-recreate --scale app=4 app
@@ -149,8 +151,8 @@ fn another_service_than_the_usual_and_a_look_only() {
     docker compose --project-name shop config --hash *
     docker compose version --short
     docker image inspect app lb worker
-    docker ps
     docker inspect shop_app_1 shop_app_2 shop_app_worker_1 shop_lb_1
+    docker ps
     docker compose --project-name shop --dry-run up -d --no-deps --no-recreate --scale app_worker=3 app_worker
     --- containers
     shop_app_1 old running

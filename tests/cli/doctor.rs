@@ -59,7 +59,7 @@ fn finds_every_mistake_in_the_settings() {
     --- stdout
     1 of 1 service can be updated without losing a request: 1 rolling
     compose.yaml:9: error: web: deploy.update_config.max_failure_ratio: "2" is not a share; write a number from 0 to 1, like 0.2; fix the file
-    compose.yaml:8: error: web: x-zdd.dely: unknown key; did you mean "delay"? known keys are strategy, parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper; fix the file
+    compose.yaml:8: error: web: x-zdd.dely: unknown key; did you mean "delay"? known keys are strategy, parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper, swarm; fix the file
     compose.yaml:8: error: web: x-zdd.settle: "3" has no unit: write "3s"; fix the file
     3 errors; examined docker zdd v0.1.0, Docker Engine 28.2.2, Compose 5.6.1 and 1 service of project shop
     --- calls

@@ -47,13 +47,13 @@ fn haproxy_drains() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect haproxy:3 web
-    docker ps
     docker inspect lb-1 web-1
+    docker ps
     docker exec lb-1 sh -c SCRIPT zdd show cli level; show servers state
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
@@ -117,13 +117,13 @@ fn haproxy_that_does_not_answer_is_no_obstacle() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect haproxy:3 web
-    docker ps
     docker inspect lb-1 web-1
+    docker ps
     docker exec lb-1 sh -c SCRIPT zdd show cli level; show servers state  → exit 1
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
@@ -374,13 +374,13 @@ fn haproxy_changes_too() {
     lb and web are up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect haproxy:3 web
-    docker ps
     docker inspect lb-1 web-1
+    docker ps
     docker exec lb-1 sh -c SCRIPT zdd show cli level; show servers state
     docker compose --dry-run up -d --no-deps --no-recreate --scale lb=2 lb
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
@@ -583,13 +583,13 @@ fn until_docker_calls_it_unhealthy() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -736,13 +736,13 @@ fn new_ones_that_served_drain_in_a_rollback() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=3 web

@@ -59,13 +59,13 @@ fn the_file_is_edited_between_two_batches() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=3 web
@@ -129,13 +129,13 @@ fn the_image_is_rebuilt_in_the_meantime() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -203,13 +203,13 @@ fn unhealthy() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -261,13 +261,13 @@ fn exits_at_once() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -324,9 +324,9 @@ fn exits_on_the_first_start() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
     docker ps
@@ -377,13 +377,13 @@ fn crash_loop() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -460,13 +460,13 @@ fn runs_out_of_memory() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -517,13 +517,13 @@ fn not_healthy_in_time() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -578,13 +578,13 @@ fn the_engine_cannot_start_it() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web  → exit 1
@@ -649,13 +649,13 @@ fn compose_gives_up_half_way() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web  → exit 1
@@ -725,13 +725,13 @@ fn the_second_batch_fails_and_the_first_comes_back() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -815,13 +815,13 @@ fn the_rollback_fails_too() {
     hint: check "docker ps -a", then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=3 web
@@ -886,13 +886,13 @@ fn action_pause_leaves_both() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=3 web
@@ -1033,13 +1033,13 @@ fn action_continue_keeps_an_old_one_for_each_lost() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -1112,13 +1112,13 @@ fn a_share_may_fail() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=6 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=6 web
@@ -1163,13 +1163,13 @@ fn the_migration_fails() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=2 web
     docker ps --filter label=io.zdd.pre-start=web
     docker compose run --rm -T --no-deps --label traefik.enable=false --label io.zdd.pre-start=web web migrate  → exit 1
@@ -1216,13 +1216,13 @@ fn the_hook_before_the_stop_fails() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1279,13 +1279,13 @@ fn the_hook_before_the_stop_hangs() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1339,13 +1339,13 @@ fn the_hook_after_the_start_fails() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up --no-start --no-deps --no-recreate --scale web=3 web
@@ -1413,13 +1413,13 @@ fn it_dies_when_the_old_one_has_become_unhealthy() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1525,13 +1525,13 @@ fn it_dies_while_the_old_one_drains() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1589,13 +1589,13 @@ fn somebody_removes_the_old_one_meanwhile() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -1644,13 +1644,13 @@ fn somebody_removes_the_new_one_meanwhile() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1718,13 +1718,13 @@ fn the_old_one_cannot_be_stopped() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=3 web
@@ -1798,13 +1798,13 @@ fn the_restart_policy_of_a_stopped_one_cannot_be_taken() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1862,13 +1862,13 @@ fn what_depends_on_the_failed_one_is_not_begun() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect db web
-    docker ps
     docker inspect db-1 web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale db=2 db
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps db
@@ -1919,13 +1919,13 @@ fn compose_does_not_come_to_recreate_it() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker volume ls
     docker compose --file - --profile * config --hash * <stdin 98411236>
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
@@ -2025,13 +2025,13 @@ fn a_revived_one_fails() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --scale web=2 web
@@ -2081,13 +2081,13 @@ fn a_recreated_one_cannot_be_rolled_back() {
     hint: check "docker ps -a", then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker volume ls
     docker compose --file - --profile * config --hash * <stdin 98411236>
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
@@ -2217,13 +2217,13 @@ fn new_ones_that_nobody_asked_for_are_left_alone() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -2245,60 +2245,6 @@ fn new_ones_that_nobody_asked_for_are_left_alone() {
     --- containers
     web-1 old healthy
     web-2 new unhealthy
-    at least: 1 of web
-    "#);
-}
-
-#[test]
-fn the_engine_dies_at_the_stop() {
-    let scenario = Scenario::new(&web("")).with([old("web-1")]);
-    assert_snapshot!(scenario.when("docker stop", Action::EngineDies).run(&["up"]), @r#"
-    exit code: 4
-    --- stderr
-    [TIME]  web  roll: configuration changed
-    [TIME]  web  roll to 1 replica
-    [TIME]  web  shop-web-2 started
-    [TIME]  web  waiting until healthy, at most [TIME]
-    [TIME]  web  shop-web-2 healthy
-    [TIME]  web  shop-web-1 stopping (grace 10s)
-    [TIME]  web  new version failed: docker stop failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
-    [TIME]  web  warning: the rollback failed: docker inspect failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
-    [TIME]  web  rollback failed in [TIME], what serves is unknown
-    [TIME]  warning: this rollout is not recorded in the history: docker volume ls failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
-    [TIME]  warning: the lock may stay on the engine: docker volume inspect failed: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?; if the next run finds it held, run "docker volume rm zdd-lock-shop", or add --break-lock
-
-    web           [TIME] to [TIME]
-      shop-web-1  [BAR]
-      shop-web-2  [BAR]
-                  ░ starting  █ serving  ▓ stopping
-    start [TIME], health [TIME], stop [TIME], rollback [TIME], total [TIME]
-
-    web: the new version failed, and so did the rollback; what serves now is unknown
-    hint: check "docker ps -a", then run "docker zdd up" again
-    --- calls
-    docker compose config
-    docker volume create zdd-lock-shop
-    docker volume inspect zdd-lock-shop
-    docker compose config --hash *
-    docker compose version --short
-    docker image inspect web
-    docker ps
-    docker inspect web-1
-    docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
-    docker ps web
-    docker compose up -d --no-deps --no-recreate --scale web=2 web
-    docker ps web
-    docker inspect web-2
-    docker stop web-1  → exit 1
-    docker stop web-1  → exit 1
-    docker stop web-1  → exit 1
-    docker inspect web-1  → exit 1
-    docker ps web  → exit 1
-    docker volume inspect zdd-lock-shop  → exit 1
-    docker volume ls  → exit 1
-    --- containers
-    web-1 old healthy
-    web-2 new healthy
     at least: 1 of web
     "#);
 }
@@ -2332,13 +2278,13 @@ fn the_old_one_cannot_be_removed() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web

@@ -168,14 +168,14 @@ fn a_file_on_standard_input_is_read_once_and_given_to_each() {
 
     web is up to date
     --- calls
+    docker compose --file - config --hash * <stdin c6fc97fc>
     docker compose --file - config <stdin c6fc97fc>
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose --file - config --hash * <stdin c6fc97fc>
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --file - --dry-run up -d --no-deps --no-recreate --scale web=2 web <stdin c6fc97fc>
     docker ps web
     docker compose --file - up -d --no-deps --no-recreate --scale web=2 web <stdin c6fc97fc>

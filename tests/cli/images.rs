@@ -46,15 +46,17 @@ fn built_because_it_is_missing() {
     web (shop-web) is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect postgres:17 shop-web  → exit 1
+    docker inspect db-1
+    docker ps
     docker compose build web
     docker image inspect postgres:17 shop-web
-    docker ps
     docker inspect db-1
+    docker ps
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=1 web
     docker ps web
@@ -74,6 +76,58 @@ fn built_because_it_is_missing() {
     web-1 new healthy
     at least: 1 of db, 0 of web
     ");
+}
+
+/// As Compose says: "Running". The new index has other attestations, and the same manifest.
+#[test]
+fn built_again_where_an_image_is_an_index() {
+    let scenario = Scenario::new(&built()).with([new("db-1"), new("web-1")]).keeps_indexes();
+    assert_snapshot!(scenario.run(&["up", "--build"]), @"
+    exit code: 0
+    --- stderr
+    [TIME]  building web
+    [TIME]  |  Image shop-web Building
+    [TIME]  |  Image shop-web Built
+    [TIME]  images ready in [TIME]
+    [TIME]  unchanged: db and web
+    project shop is up to date; nothing was touched
+    --- calls
+    docker compose config
+    docker compose config --hash *
+    docker volume create zdd-lock-shop
+    docker volume inspect zdd-lock-shop
+    docker compose version --short
+    docker image inspect --platform linux/amd64 --format {{.Id}} postgres:17 shop-web
+    docker image inspect postgres:17 shop-web
+    docker inspect db-1 web-1
+    docker ps
+    docker volume ls
+    docker tag [image ] zdd-revision/shop:[ID]
+    docker compose build web
+    docker image inspect --platform linux/amd64 --format {{.Id}} postgres:17 shop-web
+    docker image inspect postgres:17 shop-web
+    docker inspect db-1 web-1
+    docker ps
+    docker compose --dry-run up -d --scale db=1 --scale web=1
+    docker image rm zdd-revision/shop:dbd04f676d39
+    docker volume inspect zdd-lock-shop
+    docker volume rm zdd-lock-shop
+    --- containers
+    db-1 new healthy
+    web-1 new healthy
+    at least: 1 of db, 1 of web
+    ");
+}
+
+/// What ran is gone by its ID as soon as the build has moved the tag.
+#[test]
+fn what_ran_as_an_index_before_the_first_rollout_is_kept() {
+    let scenario =
+        Scenario::new(&built()).with([new("db-1"), new("web-1")]).keeps_indexes().offers_new("shop-web");
+    let up = scenario.run(&["up", "--build"]);
+    assert_eq!(up.exit.code(), Some(0), "{up}");
+    assert!(!up.stderr.contains("not recorded"), "{up}");
+    assert!(up.stderr.contains("revision 0"), "{up}");
 }
 
 #[test]
@@ -107,15 +161,17 @@ fn built_on_request_and_the_image_changed() {
     hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect postgres:17 shop-web
+    docker inspect db-1 web-1
+    docker ps
     docker compose build web
     docker image inspect postgres:17 shop-web
-    docker ps
     docker inspect db-1 web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker volume ls
     docker image ls zdd-revision/shop
@@ -162,15 +218,17 @@ fn built_on_request_and_nothing_changed() {
     project shop is up to date; nothing was touched
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect postgres:17 shop-web
+    docker inspect db-1 web-1
+    docker ps
     docker compose build web
     docker image inspect postgres:17 shop-web
-    docker ps
     docker inspect db-1 web-1
+    docker ps
     docker compose --dry-run up -d --scale db=1 --scale web=1
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
@@ -195,11 +253,13 @@ fn the_build_fails() {
     the build of web failed, nothing was touched: failed to solve: exit code: 2
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect postgres:17 shop-web
+    docker inspect db-1 web-1
+    docker ps
     docker compose build web  → exit 1
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
@@ -221,11 +281,13 @@ fn missing_and_not_to_be_built() {
     the pull of web failed, nothing was touched: pull access denied for shop-web
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect postgres:17 shop-web  → exit 1
+    docker inspect db-1
+    docker ps
     docker compose pull web  → exit 1
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
@@ -264,15 +326,17 @@ fn pulled_because_it_is_missing() {
     web (d8715625b081 → 3d7d6ef7f201) is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web  → exit 1
+    docker inspect web-1
+    docker ps
     docker compose pull web
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -330,15 +394,17 @@ fn pulled_on_request() {
     hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect postgres:17 shop-web
+    docker inspect db-1 web-1
+    docker ps
     docker compose pull db
     docker image inspect postgres:17 shop-web
-    docker ps
     docker inspect db-1 web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale db=2 db
     docker volume ls
     docker image ls zdd-revision/shop
@@ -385,11 +451,13 @@ fn the_pull_fails() {
     the pull of web failed, nothing was touched: manifest unknown
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
+    docker inspect web-1
+    docker ps
     docker compose pull web  → exit 1
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
@@ -409,13 +477,13 @@ fn missing_and_never_to_be_pulled() {
     hint: build or pull it: --build, --pull missing
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web  → exit 1
-    docker ps
     docker inspect web-1
+    docker ps
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
     --- containers
@@ -436,13 +504,13 @@ fn missing_and_not_needed() {
     project shop is up to date; nothing was touched
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web  → exit 1
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --scale web=1
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
@@ -482,4 +550,16 @@ fn the_plan_lacks_an_image() {
     let (code, text) = shown(&["plan", "--pull", "never"]);
     assert_eq!(code, Some(1), "{text}");
     assert_eq!((code, text), shown(&["up", "--pull", "never"]));
+}
+
+/// As Compose 5.6 prints what buildx 0.29 does.
+#[test]
+fn a_build_is_shown_without_the_empty_lines_of_buildkit() {
+    let lines = ["#1 [internal] load local bake definitions", "#1 DONE", "#5 [2/2] COPY app /", "#5 CACHED"];
+    let printed = format!("{}\n{}\n\n{}\n{}\n\n\n", lines[0], lines[1], lines[2], lines[3]);
+    let scenario = Scenario::new(&web("build: {context: .}")).with([new("web-1")]);
+    let output = scenario.when("compose build", Action::Print(printed)).run(&["up", "--build"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    let shown: Vec<_> = output.stderr.lines().filter_map(|line| Some(line.split_once("  | ")?.1)).collect();
+    assert_eq!(shown, lines, "{output}");
 }

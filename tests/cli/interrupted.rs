@@ -43,6 +43,7 @@ fn while_the_file_is_loaded() {
     interrupted; nothing was touched
     --- calls
     docker compose config
+    docker compose config --hash *
     --- containers
     web-1 old healthy
     web-2 old healthy
@@ -80,13 +81,13 @@ fn while_a_recreated_one_boots() {
     hint: "docker zdd up" continues from here
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker volume ls
     docker compose --file - --profile * config --hash * <stdin 98411236>
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
@@ -123,11 +124,13 @@ fn while_it_builds() {
     interrupted; nothing was touched
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect shop-web
+    docker inspect web-1
+    docker ps
     docker compose build web  → killed
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
@@ -247,13 +250,13 @@ fn while_compose_creates() {
     hint: "docker zdd up" continues from here
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -308,13 +311,13 @@ fn while_the_gate_waits() {
     hint: "docker zdd up" continues from here
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -440,13 +443,13 @@ fn while_old_ones_drain() {
     hint: "docker zdd up" continues from here
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=3 web
@@ -502,13 +505,13 @@ fn while_the_first_batch_stops() {
     hint: "docker zdd up" continues from here
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -561,13 +564,13 @@ fn while_the_last_batch_stops() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -622,13 +625,13 @@ fn while_it_settles() {
     hint: "docker zdd up" continues from here
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -683,13 +686,13 @@ fn between_two_batches() {
     hint: "docker zdd up" continues from here
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=3 web
@@ -757,13 +760,13 @@ fn while_it_undoes() {
     hint: fix the new version, then run "docker zdd up" again
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -837,13 +840,13 @@ fn what_depends_on_it_is_not_begun() {
     hint: "docker zdd up" continues from here
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect db web
-    docker ps
     docker inspect db-1 web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale db=2 db
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps db

@@ -45,6 +45,7 @@ fn by_another_machine() {
     hint: --wait-lock SECONDS waits for it; if you know it is dead, --break-lock takes over
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
     --- containers
@@ -89,14 +90,14 @@ fn and_broken_by_force() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume rm zdd-lock-shop zdd-lock-shop.claim  → exit 1
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web

@@ -39,7 +39,7 @@ fn no_engine() {
     exit 1
     Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
     hint: start the engine, or choose another one with "docker --context NAME zdd …"
-    calls: docker compose config, docker volume create zdd-lock-shop  → exit 1
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop  → exit 1
     "#);
 }
 
@@ -64,19 +64,19 @@ fn no_engine_in_other_words() {
     exit 1
     Get "http://prod:2375/v1.50/images/web/json": dial tcp: lookup prod: no such host
     hint: start the engine, or choose another one with "docker --context NAME zdd …"
-    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose version --short, docker image inspect web  → exit 1, docker inspect web-1, docker ps, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     exit 1
     failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct and if the daemon is running: dial unix /var/run/docker.sock: connect: no such file or directory
     hint: start the engine, or choose another one with "docker --context NAME zdd …"
-    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose version --short, docker image inspect web  → exit 1, docker inspect web-1, docker ps, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     exit 1
     permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied
     hint: you are not allowed to use the engine: run "sudo docker zdd …", or, as root, "usermod -aG docker YOU" and log in again
-    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose version --short, docker image inspect web  → exit 1, docker inspect web-1, docker ps, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     exit 1
     Failed to initialize: unable to resolve docker endpoint: context "prod": context not found: open /home/anna/.docker/contexts/meta/9e62/meta.json: no such file or directory
     hint: "docker context ls" lists them
-    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose version --short, docker image inspect web  → exit 1, docker inspect web-1, docker ps, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     "#);
 }
 
@@ -92,13 +92,18 @@ fn no_compose() {
         words(1, "docker: 'compose' is not a docker command.\nSee 'docker --help'"),
         words(125, &format!("unknown flag: --short\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\n{help}")),
         words(125, "unknown flag: --short\nSee 'docker --help'."),
+        // 26.1 goes on with all flags.
+        words(
+            125,
+            &format!("unknown flag: --short\n\nUsage:  docker\n{}\n{help}", "  --flag text\n".repeat(50)),
+        ),
     ];
     assert_eq!(all.iter().filter(|text| **text == all[0]).count(), all.len(), "{}", all.concat());
     assert_snapshot!(all[0], @r#"
     exit 1
     Docker Compose is not installed as a plugin of docker
     hint: install the Compose plugin 2.31.0 or later, so that "docker compose version" answers
-    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short  → fails, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose version --short  → fails, docker image inspect web, docker inspect web-1, docker ps, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     "#);
 }
 
@@ -110,7 +115,7 @@ fn compose_v1_alone() {
     exit 1
     only Compose v1 (docker-compose) is installed, and it cannot run beside its own containers safely
     hint: install the Compose plugin 2.31.0 or later, so that "docker compose version" answers
-    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short  → exit 1, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose version --short  → exit 1, docker image inspect web, docker inspect web-1, docker ps, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     "#);
 }
 
@@ -120,7 +125,7 @@ fn compose_is_too_old() {
     exit 1
     Docker Compose 2.20.0 is too old; 2.31.0 or later is needed
     hint: update the Compose plugin
-    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose version --short, docker image inspect web, docker inspect web-1, docker ps, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     ");
 }
 
@@ -141,7 +146,7 @@ fn compose_refuses_the_file() {
     assert_snapshot!(shown(update().when(" config", refusal)), @"
     exit 1
     validating /srv/compose.yaml: services.web additional properties 'imgae' not allowed
-    calls: docker compose config  → exit 1, docker compose version --short
+    calls: docker compose config  → exit 1, docker compose config --hash *  → exit 1, docker compose version --short
     ");
 }
 
@@ -151,7 +156,7 @@ fn a_call_that_hangs() {
     assert_snapshot!(shown(scenario), @"
     exit 1
     docker image inspect did not answer within 3s
-    calls: docker compose config, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose config --hash *, docker compose version --short, docker image inspect web  → killed, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
+    calls: docker compose config, docker compose config --hash *, docker volume create zdd-lock-shop, docker volume inspect zdd-lock-shop, docker compose version --short, docker image inspect web  → killed, docker inspect web-1, docker ps, docker volume inspect zdd-lock-shop, docker volume rm zdd-lock-shop
     ");
 }
 

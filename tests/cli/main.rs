@@ -3,6 +3,7 @@
 //! `strict` of the fake. `cargo insta test --accept --test cli` writes new outputs into the tests; read them.
 
 mod anywhere;
+mod away;
 mod calls;
 mod files;
 mod output;
@@ -34,6 +35,7 @@ mod schema;
 mod secrets;
 mod signals;
 mod status;
+mod swarm;
 mod unavailable;
 mod validator;
 mod variables;

@@ -40,7 +40,9 @@ fn a_pipe_is_read_once_and_given_to_each_call() {
     let host = host();
     pipe(&host, "pipe", web(""));
     let output = host.run(&["-f", "pipe", "up"]);
-    assert!(rolled(&output)[0].starts_with("docker compose --file - config <stdin "), "{output}");
+    let [hashes, file, ..] = rolled(&output)[..] else { panic!("{output}") };
+    assert!(hashes.starts_with("docker compose --file - config --hash * <stdin "), "{output}");
+    assert!(file.starts_with("docker compose --file - config <stdin "), "{output}");
 }
 
 /// What the calls of Compose get in its place is empty.

@@ -155,13 +155,13 @@ fn downtime_is_allowed_by_a_flag() {
     web is up to date; web was down for [TIME]
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker volume ls
     docker compose --file - --profile * config --hash * <stdin d5abd3f9>
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=1 web
@@ -210,13 +210,13 @@ fn downtime_is_allowed_by_the_file() {
     web is up to date; web was down for [TIME]
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up --no-start --no-deps --no-recreate --scale web=2 web
@@ -260,7 +260,7 @@ fn settings_that_cannot_be_used() {
     ];
     assert_snapshot!(shown.concat(), @r#"
     x-zdd: {paralellism: 1}: exit 1
-    compose.yaml:6: services.web.x-zdd.paralellism: unknown key; did you mean "parallelism"? known keys are strategy, parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper
+    compose.yaml:6: services.web.x-zdd.paralellism: unknown key; did you mean "parallelism"? known keys are strategy, parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper, swarm
 
     x-zdd: {delay: 10}: exit 1
     compose.yaml:6: services.web.x-zdd.delay: "10" has no unit: write "10s"
@@ -450,8 +450,8 @@ fn the_plan() {
     docker compose config --hash *
     docker compose version --short
     docker image inspect a b c d e f
-    docker ps
     docker inspect changed-1 changed-2 changed-3 fine-1 fixed-1 gone-1 more-1 stuck-1
+    docker ps
     docker compose --profile * config --services
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale changed=5 changed
     docker compose --dry-run up -d --no-deps --no-recreate --scale more=2 more
@@ -753,8 +753,8 @@ fn the_plan_as_json() {
     docker compose config --hash *
     docker compose version --short
     docker image inspect a b c d e f
-    docker ps
     docker inspect changed-1 changed-2 changed-3 fine-1 fixed-1 gone-1 more-1 stuck-1
+    docker ps
     docker compose --profile * config --services
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale changed=5 changed
     --- containers
@@ -811,8 +811,8 @@ fn the_plan_with_downtime_and_hooks() {
     docker compose config --hash *
     docker compose version --short
     docker image inspect c web
-    docker ps
     docker inspect fixed-1 gone-1 web-1 web-2
+    docker ps
     docker compose --profile * config --services
     docker volume ls
     docker compose --file - --profile * config --hash * <stdin e4bf01a8>
@@ -839,8 +839,8 @@ fn the_plan_of_nothing() {
     docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     --- containers
     web-1 new healthy
     at least: 1 of web
@@ -861,8 +861,8 @@ fn the_plan_before_a_build() {
     docker compose config --hash *
     docker compose version --short
     docker image inspect shop-web
-    docker ps
     docker inspect web-1
+    docker ps
     --- containers
     web-1 new healthy
     at least: 1 of web

@@ -1,5 +1,7 @@
 //! Updates that go well.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
 
 use crate::{
@@ -41,9 +43,9 @@ fn first_start() {
     web (web) is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
     docker ps
@@ -106,13 +108,13 @@ fn three_replicas_at_once() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=6 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=6 web
@@ -150,13 +152,13 @@ fn nothing_to_do() {
     project shop is up to date; nothing was touched
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up -d --scale web=2
     docker volume inspect zdd-lock-shop
     docker volume rm zdd-lock-shop
@@ -193,13 +195,13 @@ fn the_image_alone_changed() {
     hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker volume ls
     docker image ls zdd-revision/shop
@@ -255,13 +257,13 @@ fn nothing_changed_but_it_is_forced() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -313,13 +315,13 @@ fn scaled_up() {
     hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=3 web
     docker volume ls
     docker image ls zdd-revision/shop
@@ -375,13 +377,13 @@ fn scaled_down_to_the_oldest() {
     hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-4 web-5 web-6
+    docker ps
     docker volume ls
     docker image ls zdd-revision/shop
     docker tag [image web] zdd-revision/shop:[ID]
@@ -438,13 +440,13 @@ fn scaled_by_a_flag_while_it_changes() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -492,13 +494,13 @@ fn scaled_to_nothing() {
     hint: what ran before is kept as revision 0; "docker zdd rollback" goes back to it
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker volume ls
     docker image ls zdd-revision/shop
     docker tag [image web] zdd-revision/shop:[ID]
@@ -565,13 +567,13 @@ fn one_at_a_time() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=4 web
@@ -661,13 +663,13 @@ fn flags_win_over_the_file() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=5 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=5 web
@@ -739,13 +741,13 @@ fn stop_first_because_it_is_written() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
     docker stop web-1
     docker inspect web-1
@@ -809,13 +811,13 @@ fn without_a_healthcheck_it_is_watched() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -885,13 +887,13 @@ fn stopped_ones_do_not_come_back_with_the_engine() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=6 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=6 web
@@ -991,13 +993,13 @@ pre_stop:
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
     docker ps --filter label=io.zdd.pre-start=web
     docker compose config web
@@ -1060,13 +1062,13 @@ fn hook_in_the_label_of_docker_rollout() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1133,13 +1135,13 @@ fn one_replica_had_crashed() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=5 web
     docker ps web
     docker compose up --no-start --no-deps --no-recreate --scale web=5 web
@@ -1223,13 +1225,13 @@ fn a_crashed_replica_of_the_wanted_version_is_replaced() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2
+    docker ps
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=3 web
     docker ps web
     docker compose up --no-start --no-deps --no-recreate --scale web=3 web
@@ -1288,13 +1290,13 @@ fn left_over_from_a_killed_run() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3 web-4
+    docker ps
     docker compose --dry-run up --no-start --no-deps --no-recreate --scale web=5 web
     docker ps web
     docker compose up --no-start --no-deps --no-recreate --scale web=5 web
@@ -1343,13 +1345,13 @@ fn left_over_and_the_wanted_state_is_reached() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker rm -v web-1 web-2
     docker ps web
     docker inspect web-3
@@ -1410,13 +1412,13 @@ fn one_offs_and_runners_of_hooks_are_nobodys_business() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1456,13 +1458,13 @@ fn orphans_stay() {
     project shop is up to date; nothing was touched
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect gone-1 web-1
+    docker ps
     docker compose --profile * config --services
     docker compose --dry-run up -d --scale web=1
     docker volume inspect zdd-lock-shop
@@ -1507,13 +1509,13 @@ fn orphans_go_on_request() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect gone-1 tool-1 web-1
+    docker ps
     docker compose --profile * config --services
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
@@ -1582,13 +1584,13 @@ fn a_named_service_and_what_it_depends_on() {
     cache (other) and web are up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect other web
-    docker ps
     docker inspect db-1 else-1 web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps cache
     docker compose up -d --no-deps --no-recreate --scale cache=1 cache
@@ -1651,13 +1653,13 @@ fn a_named_service_alone() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect db web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1707,15 +1709,15 @@ fn a_service_of_a_profile_when_named() {
     tool (tool) is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker compose config tool
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
     docker compose --profile * config --hash tool
-    docker compose config --hash *
     docker compose version --short
     docker image inspect tool web
-    docker ps
     docker inspect web-1
+    docker ps
     docker ps tool
     docker compose up -d --no-deps --no-recreate --scale tool=1 tool
     docker ps tool
@@ -1772,13 +1774,13 @@ fn a_one_shot_service_comes_before_the_one_that_waits_for_it() {
     migrate (migrate) and web are up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect migrate web
-    docker ps
     docker inspect migrate-1 web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale migrate=1 migrate
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps migrate
@@ -1848,13 +1850,13 @@ fn what_only_compose_can_start() {
     web is up to date
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1 web-2 web-3
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=4 web
     docker rm -v web-3
     docker ps web
@@ -1915,13 +1917,13 @@ fn progress_as_json() {
     {"time":[TIME],"event":"end","exit_code":0,"message":"web is up to date","hint":null,"seconds":[TIME]}
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1954,13 +1956,13 @@ fn progress_quiet() {
     exit code: 0
     --- calls
     docker compose config
+    docker compose config --hash *
     docker volume create zdd-lock-shop
     docker volume inspect zdd-lock-shop
-    docker compose config --hash *
     docker compose version --short
     docker image inspect web
-    docker ps
     docker inspect web-1
+    docker ps
     docker compose --dry-run up -d --no-deps --no-recreate --scale web=2 web
     docker ps web
     docker compose up -d --no-deps --no-recreate --scale web=2 web
@@ -1993,5 +1995,7 @@ fn reports_of_the_engine_wake_the_gate() {
     let woken = scenario().run(&["up"]);
     let alone = scenario().when("docker events", Action::Fail(1, "no events today".to_owned())).run(&["up"]);
     assert!(woken.exit.success() && alone.exit.success(), "{woken}{alone}");
-    assert!(woken.took < alone.took / 2, "{:?}, without reports {:?}", woken.took, alone.took);
+    // All else takes as long with them as without.
+    let sooner = Duration::from_millis(400);
+    assert!(woken.took + sooner < alone.took, "{:?}, without reports {:?}", woken.took, alone.took);
 }

@@ -120,6 +120,23 @@ impl Scenario {
         self
     }
 
+    /// The engine keeps images as indexes, with BuildKit's attestations in them: those of now, of which the containers are
+    /// made, and those that a build brings, which are others with the same in them.
+    pub fn keeps_indexes(mut self) -> Self {
+        let World { images, offered, manifests, containers, .. } = &mut self.world;
+        for (reference, id) in images.iter() {
+            let (again, manifest) =
+                (image_id(&format!("{reference}, again")), image_id(&format!("{reference}, within")));
+            manifests.insert(id.clone(), manifest.clone());
+            manifests.insert(again.clone(), manifest);
+            offered.insert(reference.clone(), again);
+        }
+        for container in containers {
+            container.manifest = manifests.get(&container.image_id).cloned();
+        }
+        self
+    }
+
     /// What Compose warns of whenever it reads the files.
     pub fn warns(mut self, warnings: &[&str]) -> Self {
         self.world.warnings.extend(warnings.iter().map(|warning| warning.to_string()));

@@ -67,12 +67,12 @@ fn of_a_whole_project() {
     --- calls
     docker compose config
     docker compose config --hash *
-    docker compose version --short
     docker volume inspect zdd-lock-shop  → exit 1
     docker volume ls
+    docker compose version --short
     docker image inspect app
-    docker ps
     docker inspect db-1 gone-1 migrate-1 web-1 web-2 worker-1
+    docker ps
     docker compose --profile * config --services
     --- containers
     db-1 new healthy
@@ -199,18 +199,19 @@ fn as_json() {
 #[test]
 fn of_a_service_that_does_not_exist() {
     let output = Scenario::new(&web("")).run(&["status", "wbe"]);
-    assert_snapshot!(output, @"
+    assert_snapshot!(output, @r#"
     exit code: 1
     --- stderr
-    no such service: wbe; did you mean \"web\"?
+    no such service: wbe; did you mean "web"?
     --- calls
     docker compose --profile * config --services
     docker compose config
+    docker compose config --hash *
     docker compose config wbe  → exit 1
     docker compose version --short
     --- containers
     at least: 0 of web
-    ");
+    "#);
 }
 
 #[test]
@@ -223,7 +224,6 @@ fn without_an_engine() {
     --- calls
     docker compose config
     docker compose config --hash *
-    docker compose version --short
     docker volume inspect zdd-lock-shop  → exit 1
     docker volume ls  → exit 1
     --- containers
@@ -286,11 +286,13 @@ fn a_project_is_shown_by_its_name_where_there_is_no_file() {
     worker   app   -   -   exited (0)   -   no file here to compare with
     --- calls
     docker compose --project-name shop config  → exit 1
+    docker compose --project-name shop config --hash *  → exit 1
     docker compose version --short
     docker volume inspect zdd-lock-shop  → exit 1
     docker volume ls
-    docker ps
+    docker compose version --short
     docker inspect web-1 worker-1
+    docker ps
     --- containers
     web-1 new healthy
     worker-1 new exited 0

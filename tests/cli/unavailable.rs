@@ -88,3 +88,35 @@ fn a_server_of_another_kind() {
     assert_eq!(why(&on("linux", "riscv64").run(&["plan"])), "this build has no helper for riscv64");
     assert_eq!(why(&on("windows", "amd64").run(&["plan"])), "the engine runs on windows");
 }
+
+/// It has a second name for the engine and the kernel where one has worked. None starts here any more.
+fn where_one_has_worked(kernel: &str) -> Scenario {
+    let tag = helper("amd64").map_or("none", |helper| &helper.sha256[..12]);
+    let tags = format!("{tag} sha256:0\n{tag}-28.2.2-{kernel} sha256:0\n");
+    let server = "{\"Server\":{\"Version\":\"28.2.2\",\"Os\":\"linux\",\"Arch\":\"amd64\",\"KernelVersion\":\"6.1+7\"}}\n";
+    Scenario::new(&web(""))
+        .with([old("web-1")])
+        .env("DOCKER_ZDD_HELPER", "auto")
+        .when("docker version", Action::Print(server.to_owned()))
+        .when("docker image ls zdd-helper", Action::Print(tags))
+        .when("docker run ", Action::Fail(125, "docker: no.\n".to_owned()))
+}
+
+#[test]
+fn a_plan_starts_none_where_one_has_worked() {
+    let same = where_one_has_worked("6.1_7").run(&["plan"]);
+    assert_eq!(same.changes(), Vec::<String>::new(), "{same}");
+    assert!(same.stdout.contains("drain shop-web-1 until it has no connection"), "{same}");
+    let another = where_one_has_worked("6.2").run(&["plan"]);
+    assert!(another.stdout.contains("no helper starts: no"), "{another}");
+    // What is not true any more is not kept.
+    assert!(another.to_string().contains("docker image rm zdd-helper:"), "{another}");
+}
+
+#[test]
+fn a_rollout_finds_out_that_it_works_no_more() {
+    let output = where_one_has_worked("6.1_7").run(&["up"]);
+    assert_eq!(output.exit.code(), Some(0), "{output}");
+    assert!(output.stderr.contains("no helper starts: no"), "{output}");
+    assert!(output.to_string().contains("docker image rm zdd-helper:"), "{output}");
+}

@@ -71,6 +71,8 @@ fn help() {
               Run compose in backward compatibility mode
           --dry-run
               Print the plan and change nothing
+          --engine string
+              What runs the containers ("compose"|"swarm")
           --env-file stringArray
               Specify an alternate environment file
       -f, --file stringArray

@@ -4,6 +4,8 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use zdd::{
@@ -18,6 +20,7 @@ const NAME: &str = "app_default";
 /// Of the same project.
 pub const PROXY: &str = "proxy";
 const STAND_IN: &str = "stand-in-";
+const STARTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the helper has been told so far, and has not been told to end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,14 +116,23 @@ impl Help for Host {
         })
     }
 
-    fn stand_in(&self, wanted: &StandIn) -> Result<ContainerRef, Trouble> {
-        let mut stand_ins = self.stand_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = 200 + stand_ins.len() as u8;
+    fn stand_in(&self, wanted: &StandIn, made: &dyn Fn(&str)) -> Result<ContainerRef, Trouble> {
+        let n = 200 + self.stand_ins().len() as u8;
         let id =
             if wanted.networks.is_empty() { format!("{STAND_IN}on-host") } else { format!("{STAND_IN}{n}") };
         let addresses = if wanted.networks.is_empty() { vec![] } else { vec![IpAddr::from([10, 0, 0, n])] };
         let member = Member { id: id.clone(), addresses, mac: format!("02:42:0a:00:00:{n:02x}") };
-        stand_ins.insert(id.clone(), member);
+        made(&id);
+        let address = member.addresses.first().copied();
+        self.stand_ins.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), member);
+        // It has its name, and does not answer yet.
+        if let Some(address) = address {
+            let begun = Instant::now();
+            while !self.rules().entries.contains_key(&address) && begun.elapsed() < STARTS_WITHIN {
+                thread::sleep(Duration::from_millis(1));
+            }
+            self.note([format!("{id}: started")]);
+        }
         Ok(ContainerRef { id: id.clone(), name: id })
     }
 

@@ -6,6 +6,7 @@ use zdd::{
     event::{Outcome, Verdict},
     helper::Presence,
     plan::Request,
+    platform::compose::Observed,
 };
 
 use crate::{
@@ -127,6 +128,25 @@ fn a_plan_says_why_there_is_none() {
              5. remove app-web-1
            note: connections are not handed over to the new containers: the engine runs on windows; "x-zdd: {helper: off}" says that this is known
     "#);
+}
+
+/// rootlesskit takes the connections to ports of the machine, and refuses them when nothing is behind.
+#[test]
+fn a_rootless_engine_keeps_those_within_its_networks_waiting() {
+    let plan = |file: &str| {
+        let project = project(file);
+        let world = World::new(&project, vec![outdated("web", 1)]).on_a_network();
+        let observed = Observed { helper: Presence::WithinNetworks, ..world.observed() };
+        crate::make::plan(&project, &observed, &Request::default()).to_string()
+    };
+    let port = plan("services: {web: {image: app, ports: [{target: 80, published: '80'}]}}");
+    let said =
+        "connections cannot wait (the engine is rootless: the port is closed when the old container stops)";
+    assert!(port.contains(said), "{port}");
+    let volume =
+        plan("services: {web: {image: app, volumes: [{type: volume, source: data, target: /data}]}}");
+    assert!(volume.contains("let new connections to app-web-1 wait"), "{volume}");
+    assert!(plan(TWO).contains("new ones go to its successor"), "{}", plan(TWO));
 }
 
 #[test]

@@ -31,5 +31,7 @@ mod schema;
 mod services;
 mod settings;
 mod status;
+mod swarm;
+mod swarm_rollout;
 mod values;
 mod world;

@@ -205,7 +205,7 @@ fn serving(containers: &[Container]) -> Vec<(String, String)> {
 }
 
 proptest! {
-    #![proptest_config(cases(2000))]
+    #![proptest_config(cases(500))]
 
     /// Serving never falls below the promise, nothing is stopped before its successor is proven, nothing is
     /// touched twice or unseen, nothing starts beside what it cannot live with (`World` watches all of it); and

@@ -250,6 +250,7 @@ fn kinds(services: &str, containers: &[Container]) -> Vec<&'static str> {
         What::Revive { .. } => "revive",
         What::Await { .. } => "await",
         What::Recreate { .. } => "recreate",
+        What::Deploy { .. } | What::RunOnce { .. } => "of Swarm",
     };
     planned(services, containers).services[0].operations.iter().map(kind).collect()
 }

@@ -85,7 +85,7 @@ fn every_event_and_phase_stands_in_the_schema() {
 #[test]
 fn every_word_stands_in_the_schemas() {
     let (progress, plan, notify) = (schema("progress"), schema("plan"), schema("notify"));
-    let verdicts = variants!(Verdict: Unchanged, Create, Scale, Roll, Hold, Recreate, Blocked);
+    let verdicts = variants!(Verdict: Unchanged, Create, Scale, Settings, Roll, Hold, Recreate, Blocked);
     same(verdicts.clone(), words(&progress, "verdict"));
     same(verdicts, words(&plan, "verdict"));
     let outcomes = variants!(Outcome: Done, Unchanged, RolledBack, Paused, Partial, RollbackFailed, Interrupted,
@@ -114,7 +114,7 @@ fn every_word_stands_in_the_schemas() {
 fn every_operation_stands_in_the_schema_of_the_plan() {
     let plan = schema("plan");
     let operations = variants!(What: Clear, PreStart, Delay, Start, Gate, Settle, Drain, Rename, Stop, Remove, Revive, Await,
-        Recreate, Create, Hold, Release, HoldPorts, PassPorts);
+        Recreate, Create, Hold, Release, HoldPorts, PassPorts, Deploy, RunOnce);
     let written = constants(&plan["$defs"]["operation"]["oneOf"], "operation");
     same(operations, written.clone());
     let service = &plan["$defs"]["service"]["properties"];

@@ -164,7 +164,7 @@ fn an_unknown_key_is_named_with_its_place() {
     assert_eq!(
         refused("{paralelism: 1}"),
         "services.web.x-zdd.paralelism: unknown key; did you mean \"parallelism\"? known keys are strategy, \
-         parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper"
+         parallelism, delay, order, failure_action, max_failure_ratio, monitor, wait_timeout, settle, drain, drain_timeout, hold, helper, swarm"
     );
     let top = error("name: app\nx-zdd: {stratgy: auto}\nservices: {}");
     assert!(

@@ -65,6 +65,18 @@ impl Entry {
         }
     }
 
+    /// What Compose makes of the files, for each command line that is in `args.txt`: the line, and the text.
+    pub fn resolved(&self) -> Vec<(String, String)> {
+        let lines = self.lines(&self.read("args.txt"));
+        let resolved = |line: &Line| {
+            let project = real::Project { folder: &self.folder, env: &line.env, flags: line.flags() };
+            let given: String = line.env.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+            let flags: String = line.flags().iter().map(|flag| format!(" {flag}")).collect();
+            Some((format!("{given}{flags}"), project.resolved()?))
+        };
+        lines.iter().filter_map(resolved).collect()
+    }
+
     pub fn expected(&self) -> String {
         self.read("plan.txt")
     }
@@ -112,7 +124,7 @@ impl Entry {
     }
 
     /// The same text on every machine.
-    fn without_paths(&self, text: &str) -> String {
+    pub fn without_paths(&self, text: &str) -> String {
         text.replace(&self.folder.display().to_string(), "FOLDER")
     }
 }

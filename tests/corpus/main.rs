@@ -21,6 +21,8 @@ mod entry;
 mod make;
 mod real;
 mod state;
+#[path = "../swarm/mod.rs"]
+mod swarm;
 #[allow(dead_code, reason = "here the engine only says what is there")]
 #[path = "../fake-docker/world.rs"]
 mod world;

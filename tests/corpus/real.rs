@@ -61,6 +61,11 @@ pub struct Project<'a> {
 }
 
 impl Project<'_> {
+    /// The resolved file as Compose prints it; `None` when Compose refuses it.
+    pub fn resolved(&self) -> Option<String> {
+        self.ask(&["config"])
+    }
+
     /// The resolved file with all services, whatever their profiles; `None` when Compose refuses it.
     pub fn config(&self) -> Option<Value> {
         let mut file: Value = serde_yaml::from_str(&self.ask(&["config"])?).expect("YAML");

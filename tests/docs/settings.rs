@@ -2,7 +2,10 @@
 
 use std::{env, fs};
 
-use zdd::project::settings::{KEYS, Settings};
+use zdd::project::{
+    settings::{KEYS, Settings},
+    swarm::ABOUT,
+};
 
 use super::{read, root};
 
@@ -23,6 +26,9 @@ fn table() -> String {
         let places = format!("{flag}{also}");
         let places = places.trim_start_matches(", ");
         table += &format!("| `{name}` | {} | {default} | {} | {places} |\n", key.takes, key.about);
+    }
+    for [key, takes, default, does, also] in ABOUT {
+        table += &format!("| `{key}` | {takes} | {default} | {does} | {also} |\n");
     }
     table
 }

@@ -2,7 +2,6 @@
 //! what one needs to write to reach it.
 
 use std::{
-    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -10,7 +9,7 @@ use std::{
 use zdd_load::{Report, Running};
 
 use crate::{
-    clients,
+    clients, killed_at,
     stack::{HELPER, Stack, TIMEOUT, docker, finish, free_port, wait_until},
 };
 
@@ -298,14 +297,10 @@ fn killed_when_it_says(words: &str) {
     let bare = Bare::serving(&TRAEFIK);
     let clients = clients(bare.port);
     clients.iter().for_each(|load| load.mark(words));
-    let mut child = bare.begin(&Tool::Zdd, "2", "exit");
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let said: Vec<_> = lines.take_while(|line| !line.contains(words)).collect();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let said = killed_at(bare.begin(&Tool::Zdd, "2", "exit"), words);
     let filter = format!("label=io.zdd.helper={}", bare.stack.project);
     assert_ne!(docker(&["ps", "--quiet", "--filter", &filter]), "", "{said:?}");
-    wait_until("its helpers to be gone", || docker(&["ps", "--quiet", "--filter", &filter]).is_empty());
+    wait_until("its helpers to be gone", || bare.stack.helpers().is_empty());
     clients.iter().for_each(|load| load.mark("again"));
     let again = bare.up(&Tool::Zdd, "3", "exit");
     assert!(clients.iter().all(|load| load.wait_version("3", TIMEOUT)), "{again}");

@@ -2,18 +2,21 @@
 //! old container stops and the new one starts.
 
 use std::{
-    io::{BufRead, BufReader},
     process::{Command, Stdio},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use zdd_load::Running;
 
 use crate::{
     bare::{APP, Bare, CADDY, CHECKING_HAPROXY, HAPROXY, LITERAL_NGINX, NGINX, Proxy, TRAEFIK},
-    clients,
+    clients, clients_for, killed_at,
     stack::{HELPER, Stack, TIMEOUT, docker, finish, free_port, wait_until},
 };
+
+/// What `hold` is where nobody writes it.
+const HOLD: Duration = Duration::from_secs(30);
 
 /// One container, which writes to a volume that nobody else has.
 fn volume() -> String {
@@ -112,13 +115,13 @@ impl Alone {
 
     /// Whatever the rollouts have left beside the containers, a line each.
     pub fn left(&self) -> String {
-        let filter = format!("label=io.zdd.helper={}", self.stack.project);
-        docker(&["ps", "--all", "--quiet", "--filter", &filter]) + &self.stack.locks()
+        self.stack.helpers() + &self.stack.locks()
     }
 
     /// A version that serves, and one that never does.
     pub fn nobody_is_refused(&self) {
-        let clients = clients(self.port);
+        // As long as they may wait: on a busy machine a version that is never ready takes ten seconds to be found out.
+        let clients = clients_for(self.port, HOLD);
         let (code, good) = self.up("2", "ok");
         assert_eq!(code, 0, "{good}");
         assert!(good.contains("connections to app waited "), "{good}");
@@ -168,16 +171,9 @@ fn killed_while_connections_wait() {
     let alone = Alone::serving("held-killed", lines);
     let clients = clients(alone.port);
     let env = [(HELPER, "auto"), ("APP_VERSION", "2")];
-    let mut child = alone.stack.command(&["up"], &env).spawn().unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let said: Vec<_> = lines.take_while(|line| !line.contains("app-2 started")).collect();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let said = killed_at(alone.stack.command(&["up"], &env).spawn().unwrap(), "app-2 started");
     assert!(clients.iter().all(|load| load.wait_version("2", TIMEOUT)), "{said:?}");
-    let filter = format!("label=io.zdd.helper={}", alone.stack.project);
-    wait_until("its helpers to be gone", || {
-        docker(&["ps", "--all", "--quiet", "--filter", &filter]).is_empty()
-    });
+    wait_until("its helpers to be gone", || alone.stack.helpers().is_empty());
     let (code, again) = alone.up("3", "ok");
     assert_eq!(code, 0, "{again}");
     assert!(clients.iter().all(|load| load.wait_version("3", TIMEOUT)), "{again}");

@@ -1,14 +1,19 @@
 //! An app with a port of the machine: held as it is, and rolled with what `docker zdd init` writes.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use zdd_load::Running;
 
 use crate::{
-    clients, clients_for,
+    clients, clients_for, killed_at,
     stack::{Finished, HELPER, Stack, TIMEOUT, finish, free_port, wait_until},
 };
 
+/// The old version or the new one, after a run was killed.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 const PROXY_IMAGE: &str = "ZDD_PROXY_IMAGE";
 
 fn app(port: u16) -> String {
@@ -91,6 +96,13 @@ fn a_fixed_port_behind_haproxy() {
     assert_eq!(site.written(), text);
 }
 
+/// Waits until each of them has got answers from now on.
+fn go_on(visitors: &[Running], what: &str) {
+    let then: Vec<_> = visitors.iter().map(Running::succeeded).collect();
+    let goes_on = |(load, then): (&Running, usize)| load.succeeded() > then + 50;
+    wait_until(what, || visitors.iter().zip(then.iter().copied()).all(goes_on));
+}
+
 /// The port changes hands in a rollout. Without a helper connections are refused until the proxy has it.
 fn is_rolled_behind(proxy: &str, helper: &str) {
     let (port, name) = (free_port(), format!("init-{proxy}-{helper}"));
@@ -98,10 +110,7 @@ fn is_rolled_behind(proxy: &str, helper: &str) {
     site.run(&["init", "--yes", "--proxy", proxy], "1", "auto");
     let visitors = clients(port);
     let said = site.run(&["up"], "1", helper).stderr;
-    let then: Vec<_> = visitors.iter().map(Running::succeeded).collect();
-    let goes_on = |(load, then): (&Running, usize)| load.succeeded() > then + 50;
-    let goes_on = || visitors.iter().zip(then.iter().copied()).all(goes_on);
-    wait_until("answers by way of the proxy", goes_on);
+    go_on(&visitors, "answers by way of the proxy");
     let reports: Vec<_> = visitors.into_iter().map(Running::stop).collect();
     let failed: Vec<_> = reports.iter().flat_map(|report| report.failed()).collect();
     let all: usize = reports.iter().map(|report| report.requests()).sum();
@@ -130,15 +139,38 @@ fn a_proxy_that_fails_gives_the_port_back() {
     let env = [("APP_VERSION", "2"), (PROXY_IMAGE, site.image.as_str()), (HELPER, "auto")];
     let finished = finish(site.stack.command(&["up"], &env).spawn().unwrap());
     assert_eq!(finished.code, 3, "{}", finished.stderr);
-    let then: Vec<_> = visitors.iter().map(Running::succeeded).collect();
-    let goes_on = |(load, then): (&Running, usize)| load.succeeded() > then + 50;
-    let goes_on = || visitors.iter().zip(then.iter().copied()).all(goes_on);
-    wait_until("answers of the app", goes_on);
+    go_on(&visitors, "answers of the app");
     for report in visitors.into_iter().map(Running::stop) {
         assert!(report.failed().is_empty(), "{report}\n{}", finished.stderr);
     }
     assert_eq!(site.stack.all_containers(), before, "{}", finished.stderr);
     println!("{}", finished.stderr);
+}
+
+/// The old container has stopped and nobody has its port yet: another process starts it again.
+#[test]
+#[ignore = "takes long; scripts/test long"]
+fn killed_while_the_port_changes_hands() {
+    let (port, name) = (free_port(), "init-killed");
+    let site = Site::serving("haproxy", port, name);
+    site.run(&["init", "--yes"], "1", "auto");
+    let old = site.stack.containers("app");
+    let visitors = clients_for(port, TIMEOUT);
+    let env = [("APP_VERSION", "2"), (PROXY_IMAGE, site.image.as_str()), (HELPER, "auto")];
+    let run = site.stack.command(&["up"], &env).spawn().unwrap();
+    let said = killed_at(run, &format!("{} stopped", old[0].name));
+    let killed = Instant::now();
+    go_on(&visitors, "answers again");
+    let answered = killed.elapsed();
+    assert!(answered < ANSWERS_WITHIN, "{answered:?} {said:#?}");
+    wait_until("its helpers to be gone", || site.stack.helpers().is_empty());
+    let again = site.run(&["up"], "2", "auto").stderr;
+    assert!(visitors.iter().all(|load| load.wait_version("2", TIMEOUT)), "{again}");
+    let reports: Vec<_> = visitors.into_iter().map(Running::stop).collect();
+    let failed: usize = reports.iter().map(|report| report.failed().len()).sum();
+    let all: usize = reports.iter().map(|report| report.requests()).sum();
+    println!("{name}: {failed} of {all} failed, answered again after {answered:?}");
+    assert!(failed == 0, "{reports:?}\n{said:#?}\n{again}");
 }
 
 #[test]

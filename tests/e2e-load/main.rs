@@ -15,9 +15,9 @@ mod held;
 mod held_bad;
 mod init;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, process::Child, time::Duration};
 
-use stack::{Finished, Stack, TIMEOUT, docker, finish, free_port, ids, wait_until};
+use stack::{Finished, Stack, TIMEOUT, docker, finish, free_port, ids, said_until, wait_until};
 use zdd_load::{Load, Method, Running};
 
 /// What the example's own app is replaced by: one that exits at once on SIGTERM, whatever it has in hand.
@@ -33,6 +33,14 @@ services:
       APP_BOOT_MS: 1000
       APP_WORK_MS: 20
 ";
+
+/// Kills a run when it says these words, and returns what it said until then.
+fn killed_at(mut child: Child, words: &str) -> Vec<String> {
+    let said = said_until(&mut child, words);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said
+}
 
 struct Example {
     stack: Stack,

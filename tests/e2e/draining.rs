@@ -15,6 +15,7 @@ pub fn posts(port: u16) -> zdd_load::Running {
         workers: 8,
         rate: Some(200.0),
         method: Method::Post { body_bytes: 2000 },
+        max_time: Duration::from_secs(600),
         ..Load::new(format!("http://127.0.0.1:{port}/"))
     };
     let running = load.start();

@@ -43,7 +43,8 @@ fn never_healthy() {
         name: "unhealthy",
         service: TWO,
         env: &[("APP_HEALTH", "never")],
-        reason: "is unhealthy after 2 failed probes",
+        // A busy machine sees another probe.
+        reason: "is unhealthy after ",
     });
     assert!(
         finished.stderr.contains("unhealthy forever"),

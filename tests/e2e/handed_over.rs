@@ -1,23 +1,15 @@
 //! Connections are handed over under odd circumstances: what can be done is done without a loss, what cannot is said, and
 //! nothing is left.
 
-use std::{
-    env, fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use tempfile::TempDir;
 use zdd_load::{Load, Method, Running};
 
 use crate::{
-    alone::signal,
     draining::posts,
     relay::Relay,
-    stack::{APP, HELPER, NGINX, Stack, TIMEOUT, app, docker, free_port, skipped, wait_until},
+    remote::Ssh,
+    stack::{APP, HELPER, NGINX, Stack, TIMEOUT, app, docker, free_port, said_until, wait_until},
 };
 
 const EDGE: &str = "resolver 127.0.0.11 valid=1s ipv6=off;
@@ -27,12 +19,12 @@ const HELPED: (&str, &str) = (HELPER, "auto");
 const EXITS: (&str, &str) = ("APP_ON_TERM", "exit");
 const WORKS: (&str, &str) = ("APP_WORK_MS", "20");
 
-fn version(number: &'static str) -> [(&'static str, &'static str); 4] {
+pub fn version(number: &'static str) -> [(&'static str, &'static str); 4] {
     [HELPED, EXITS, WORKS, ("APP_VERSION", number)]
 }
 
 /// `app` behind an nginx; `extra` is YAML at the level of both services, `file` at that of the file.
-fn served(name: &str, of_app: &str, extra: &str, file: &str) -> (Stack, u16) {
+pub fn served(name: &str, of_app: &str, extra: &str, file: &str) -> (Stack, u16) {
     let port = free_port();
     let both: String = extra.lines().map(|line| format!("    {line}\n")).collect();
     let app = app(&format!("{of_app}\n{extra}"));
@@ -45,11 +37,7 @@ fn served(name: &str, of_app: &str, extra: &str, file: &str) -> (Stack, u16) {
     (stack, port)
 }
 
-fn helpers(stack: &Stack) -> String {
-    docker(&["ps", "--all", "--quiet", "--filter", &format!("label=io.zdd.helper={}", stack.project)])
-}
-
-fn is_lossless(load: Running, said: &str) {
+pub fn is_lossless(load: Running, said: &str) {
     let report = load.stop();
     println!("{} requests, slowest {:?}", report.requests(), report.slowest().map(|sample| sample.latency));
     assert!(report.failed().is_empty(), "{report}\n{said}");
@@ -99,20 +87,8 @@ fn a_network_without_an_address_for_the_helper() {
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     assert!(finished.stderr.contains("has no free address"), "{}", finished.stderr);
     assert_eq!(stack.all_containers(), before, "{}", finished.stderr);
-    wait_until("its helpers to be gone", || helpers(&stack).is_empty());
+    wait_until("its helpers to be gone", || stack.helpers().is_empty());
     is_lossless(load, &finished.stderr);
-}
-
-/// Reads what it says until these words.
-fn until(child: &mut Child, words: &str) -> Vec<String> {
-    let mut said = Vec::new();
-    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
-        said.push(line);
-        if said.last().is_some_and(|line| line.contains(words)) {
-            return said;
-        }
-    }
-    panic!("no {words:?} in {said:#?}");
 }
 
 /// A line to the engine: what `docker` needs in its environment to use it, and what breaks it.
@@ -131,10 +107,10 @@ fn line_breaks(name: &str, words: &str, connect: impl FnOnce() -> Option<Line>) 
     load.mark(words);
     let mut command = stack.command(&["up", "app"], &version("2"));
     let mut child = command.envs(env).spawn().unwrap();
-    let said = until(&mut child, words);
-    assert_ne!(helpers(&stack), "");
+    let said = said_until(&mut child, words);
+    assert_ne!(stack.helpers(), "");
     cut();
-    wait_until("its helpers to be gone", || helpers(&stack).is_empty());
+    wait_until("its helpers to be gone", || stack.helpers().is_empty());
     let code = child.wait().unwrap().code();
     load.mark("again");
     let again = stack.zdd_ok(&["up", "app"], &version("3"));
@@ -169,98 +145,4 @@ fn a_line_over_ssh_breaks() {
         let env = server.env();
         Some((env, Box::new(move || server.cut())))
     });
-}
-
-/// An SSH server of this test's own on a port of its own, and a client for docker that can be cut off. It needs `sshd`;
-/// `ZDD_SSHD` is its path where it is not installed.
-struct Ssh {
-    root: TempDir,
-    server: Child,
-    port: u16,
-}
-
-impl Ssh {
-    fn start() -> Option<Ssh> {
-        let program = env::var_os("ZDD_SSHD").map_or(PathBuf::from("/usr/sbin/sshd"), PathBuf::from);
-        if !program.exists() {
-            skipped("there is no sshd; see ZDD_SSHD");
-            return None;
-        }
-        let root = tempfile::Builder::new().prefix("zddtest-ssh-").tempdir().unwrap();
-        let path = |name: &str| root.path().join(name).display().to_string();
-        for key in ["host", "user"] {
-            let made =
-                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &path(key)]).status();
-            assert!(made.unwrap().success());
-        }
-        let port = free_port();
-        let server_says = format!(
-            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nMaxStartups 100\n",
-            path("host"),
-            path("user.pub")
-        );
-        fs::write(path("sshd_config"), server_says).unwrap();
-        let client_says = format!(
-            "IdentityFile {}\nIdentitiesOnly yes\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n",
-            path("user")
-        );
-        fs::write(path("ssh_config"), client_says).unwrap();
-        fs::create_dir_all("/run/sshd").unwrap();
-        let server = Command::new(&program)
-            .args(["-D", "-e", "-f", &path("sshd_config")])
-            .stdin(Stdio::null())
-            .stderr(fs::File::create(path("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let ssh = Ssh { root, server, port };
-        ssh.write_client();
-        wait_until("sshd", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(ssh)
-    }
-
-    /// Notes who it is, and connects no more when it is cut off.
-    fn write_client(&self) {
-        let root = self.root.path();
-        fs::create_dir(root.join("bin")).unwrap();
-        fs::create_dir(root.join("alive")).unwrap();
-        let (dir, config) = (root.display(), root.join("ssh_config"));
-        let real = on_path("ssh");
-        let text = format!(
-            "#!/bin/sh\n[ ! -e {dir}/cut ] || exit 255\n: >{dir}/alive/$$\nexec {} -F {} \"$@\"\n",
-            real.display(),
-            config.display()
-        );
-        fs::write(root.join("bin/ssh"), text).unwrap();
-        fs::set_permissions(root.join("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn env(&self) -> Vec<(String, String)> {
-        let path = format!("{}:{}", self.root.path().join("bin").display(), env::var("PATH").unwrap());
-        let host = format!("ssh://root@127.0.0.1:{}", self.port);
-        vec![("PATH".to_owned(), path), ("DOCKER_HOST".to_owned(), host)]
-    }
-
-    fn cut(&self) {
-        fs::write(self.root.path().join("cut"), "").unwrap();
-        for entry in fs::read_dir(self.root.path().join("alive")).unwrap() {
-            let pid: u32 = entry.unwrap().file_name().to_string_lossy().parse().unwrap();
-            let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-            if program == Path::new(&on_path("ssh")) {
-                signal("KILL", pid);
-            }
-        }
-    }
-}
-
-impl Drop for Ssh {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-fn on_path(program: &str) -> PathBuf {
-    let path = env::var_os("PATH").unwrap();
-    let found = env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.exists());
-    fs::canonicalize(found.unwrap_or_else(|| panic!("{program} on the PATH"))).unwrap()
 }

@@ -1,18 +1,9 @@
 //! Hooks of the file: when they run, as whom, and what they see. The hooks themselves write it down.
 //! `scripts/compose-versions` runs these with several versions of Compose.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::fs;
 
 use crate::stack::{HAPROXY, NGINX, Stack, app, docker, ids, skipped};
-
-/// A project whose hooks may write into `log/`, whoever they are.
-fn with_log(name: &str, file: &str) -> Stack {
-    let stack = Stack::new(name, file);
-    let folder = stack.folder().join("log");
-    fs::create_dir(&folder).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    stack
-}
 
 fn notes(stack: &Stack) -> Vec<String> {
     let text = fs::read_to_string(stack.folder().join("log/notes")).unwrap_or_default();
@@ -64,7 +55,7 @@ fn post_start_and_pre_stop_run_in_their_order_as_written() {
         hook("first", user),
         hook("second", "")
     );
-    let stack = with_log("hooks", &service(&hooks));
+    let stack = Stack::new("hooks", &service(&hooks));
     stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
     let old = short(ids(&stack.containers("app")));
     forget(&stack);
@@ -120,7 +111,7 @@ fn pre_start_runs_once_before_the_new_version_starts_as_compose_would_run_it() {
         step("two", ""),
         hook("post_start", "")
     );
-    let stack = with_log("prestart", &service(&hooks));
+    let stack = Stack::new("prestart", &service(&hooks));
     stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
     let by_compose = notes(&stack);
     forget(&stack);
@@ -155,7 +146,7 @@ fn pre_start_runs_in_its_own_image() {
     // The image has nginx and little else; the check of its configuration opens the log.
     let check = "[nginx, -t, -g, \"error_log /log/notes info;\"]";
     let hook = format!("pre_start: [{{image: \"{NGINX}\", command: {check}}}]");
-    let stack = with_log("preimage", &service(&hook));
+    let stack = Stack::new("preimage", &service(&hook));
     stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
     forget(&stack); // Compose has run it
 
@@ -176,7 +167,7 @@ fn pre_start_has_an_entrypoint_and_volumes_of_its_own() {
             "{{entrypoint: [/zdd-app, note, /{folder}/notes], command: [own], volumes: [{{type: bind, source: ./log, target: /more}}]}}"
         )
     };
-    let stack = with_log("preown", &service(&format!("pre_start: [{}, {}]", own("log"), own("more"))));
+    let stack = Stack::new("preown", &service(&format!("pre_start: [{}, {}]", own("log"), own("more"))));
     stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
     assert_eq!(notes(&stack).len(), 2, "Compose has run them");
     forget(&stack);
@@ -192,7 +183,7 @@ fn a_failing_pre_start_ends_the_rollout_with_nothing_touched() {
         return;
     }
     let hooks = "pre_start: [{command: [exit, \"${CODE:-0}\"]}]";
-    let stack = with_log("prefails", &service(hooks));
+    let stack = Stack::new("prefails", &service(hooks));
     stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
     let before = stack.all_containers();
     let finished = stack.zdd(&["up"], &[("APP_VERSION", "2"), ("CODE", "4")]);
@@ -208,7 +199,7 @@ fn a_pre_start_that_a_killed_run_has_left_is_waited_for() {
     if !knows_pre_start() {
         return;
     }
-    let stack = with_log("prekilled", &service(&format!("pre_start: [{}]", step("one", ""))));
+    let stack = Stack::new("prekilled", &service(&format!("pre_start: [{}]", step("one", ""))));
     stack.zdd_ok(&["up"], &[("APP_VERSION", "1")]);
     let run = ["run", "-d", "--rm", "--no-deps", "--label", "io.zdd.pre-start=app", "app"];
     let left = stack.compose(&[&run[..], &["sleep", "6000"]].concat(), &[("APP_VERSION", "2")]);
@@ -238,7 +229,7 @@ fn a_privileged_pre_stop_is_privileged() {
         format!("{{command: [bash, -c, \"{command}\"], privileged: {privileged}}}")
     };
     let hooks = format!("pre_stop: [{}, {}]", hook("without", false), hook("with", true));
-    let stack = with_log("privileged", &shell(&hooks));
+    let stack = Stack::new("privileged", &shell(&hooks));
     stack.zdd_ok(&["up"], &[]);
 
     let finished = stack.zdd_ok(&["up"], &[("V", "2")]);
@@ -276,7 +267,7 @@ fn a_pre_stop_that_hangs_is_given_up_and_the_stop_goes_on() {
 fn the_label_of_docker_rollout_runs_in_each_old_container() {
     let hook = "echo v$$V $$(cat /etc/hostname) >> /log/notes && true";
     let file = shell(&format!("labels: {{docker-rollout.pre-stop-hook: \"{hook}\"}}"));
-    let stack = with_log("label", &file);
+    let stack = Stack::new("label", &file);
     stack.zdd_ok(&["up"], &[]);
     let mut old = short(ids(&stack.containers("app")));
     assert_eq!(notes(&stack), Vec::<String>::new());

@@ -31,7 +31,7 @@ fn two_ports() -> String {
 fn cases() -> Vec<Case> {
     let port = format!("ports: [\"127.0.0.1:{}:80\"]", free_port());
     let range = format!("scale: 2\nports: [\"127.0.0.1:{}:80\"]", two_ports());
-    let host = "network_mode: host\nentrypoint: [/zdd-app, sleep, \"600000\"]";
+    let host = "network_mode: host\nuserns_mode: host\nentrypoint: [/zdd-app, sleep, \"600000\"]";
     let name = format!("container_name: zddtest-fixed-{}", std::process::id());
     vec![
         case("port", &port, "ports:", "can belong to one container only"),

@@ -2,8 +2,8 @@
 
 use std::{
     env, fs,
-    io::copy,
-    net::Shutdown,
+    io::{self, copy},
+    net::{Shutdown, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     sync::{
@@ -73,14 +73,32 @@ impl Shared {
     }
 }
 
-fn pass(mut from: UnixStream, mut to: UnixStream) {
+/// What can be written to until it is told that no more comes.
+pub trait End: io::Write + Send + 'static {
+    fn end(&self);
+}
+
+impl End for UnixStream {
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+impl End for TcpStream {
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+pub fn pass(mut from: impl io::Read + Send + 'static, mut to: impl End) {
     thread::spawn(move || {
         let _ = copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
+        to.end();
     });
 }
 
-fn socket() -> PathBuf {
+/// The engine that the tests use.
+pub fn socket() -> PathBuf {
     let host = env::var("DOCKER_HOST").unwrap_or_default();
     let path = PathBuf::from(host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock"));
     fs::canonicalize(&path).unwrap_or(path)

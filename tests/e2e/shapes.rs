@@ -90,7 +90,6 @@ fn every_condition_of_depends_on_holds_in_a_first_start_and_in_a_rollout() {
     )
     .replace("migrate_not_needed_here, ", "");
     let stack = Stack::new("conditions", &file);
-    fs::create_dir(stack.folder().join("log")).unwrap();
     for (version, done) in [("1", "migrated"), ("2", "migrated")] {
         let finished = stack.zdd_ok(&["up"], &[("V", version)]);
         let notes = fs::read_to_string(stack.folder().join("log/notes")).unwrap();

@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeSet,
     env, fs,
-    io::{self, Write},
-    os::unix::fs::symlink,
+    io::{self, BufRead, BufReader, Write},
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
@@ -71,6 +71,9 @@ pub struct Seen {
 /// `off`: no helper runs.
 pub const HELPER: &str = "DOCKER_ZDD_HELPER";
 
+/// In the project's folder: what any user of a container may write into, whomever the engine makes of it.
+const FOLDERS: [&str; 2] = ["log", "data"];
+
 impl Stack {
     /// A project `zddtest-NAME-PID` in a folder of its own, with nothing running yet.
     pub fn new(name: &str, file: &str) -> Stack {
@@ -81,7 +84,11 @@ impl Stack {
     pub fn in_folder(name: &str, folder: &str, file: &str) -> Stack {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join(folder);
-        fs::create_dir_all(&folder).unwrap();
+        for name in FOLDERS {
+            fs::create_dir_all(folder.join(name)).unwrap();
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let stack = Stack { project: format!("zddtest-{name}-{}", std::process::id()), folder, _root: root };
         stack.write("compose.yaml", file);
         stack.sweep();
@@ -98,8 +105,13 @@ impl Stack {
 
     /// `docker-zdd ARGS` in the project's folder.
     pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
+        self.command_by(&[], args, env)
+    }
+
+    /// The same with flags of docker's own.
+    pub fn command_by(&self, docker: &[String], args: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_docker-zdd"));
-        command.args(["-p", &self.project, "--progress", "plain"]).args(args);
+        command.args(docker).args(["-p", &self.project, "--progress", "plain"]).args(args);
         command.current_dir(&self.folder);
         // What is about handing connections over says so, so that the others show the ways without it, and take less time.
         command.env(HELPER, std::env::var(HELPER).unwrap_or_else(|_| "off".to_owned()));
@@ -123,6 +135,11 @@ impl Stack {
         let mut command = Command::new("docker");
         command.args(["-l", "error", "compose", "-p", &self.project]).args(args);
         output(command.current_dir(&self.folder).envs(env.iter().copied()))
+    }
+
+    /// The IDs of its helpers, in all states, a line each.
+    pub fn helpers(&self) -> String {
+        docker(&["ps", "--all", "--quiet", "--filter", &format!("label=io.zdd.helper={}", self.project)])
     }
 
     /// Every container with the labels of this service, one-offs too, in all states.
@@ -241,6 +258,18 @@ pub fn ids(containers: &[Seen]) -> BTreeSet<String> {
     containers.iter().map(|container| container.id.clone()).collect()
 }
 
+/// What it says until these words, whole lines.
+pub fn said_until(child: &mut Child, words: &str) -> Vec<String> {
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+        said.push(line);
+        if said.last().is_some_and(|line| line.contains(words)) {
+            return said;
+        }
+    }
+    panic!("no {words:?} in {said:#?}");
+}
+
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + TIMEOUT;
     while !condition() {
@@ -261,6 +290,7 @@ pub fn traffic(port: u16) -> Running {
     let mut load = Load::new(format!("http://127.0.0.1:{port}/"));
     load.workers = 8;
     load.rate = Some(200.0);
+    load.max_time = Duration::from_secs(600);
     let running = load.start();
     assert!(running.wait_completed(100, TIMEOUT), "no answers through port {port}");
     running

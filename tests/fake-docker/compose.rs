@@ -37,7 +37,7 @@ fn answer_from_file(world: &mut World, call: &Call) -> Answer {
         "version" | "config" if world.real_docker.is_some() => return real(world),
         "version" => read(&["--short"], &[]).map(|_| Answer::text(format!("{}\n", world.compose_version))),
         "config" => read(&["--services"], &["--hash"]).map(|a| config(world, call, &a)),
-        _ if world.engine_is_dead => return crate::engine::answer(world, call),
+        _ if world.engine_is_dead || world.engine_is_away > 0 => return crate::engine::answer(world, call),
         "build" => read(&[], &[]).map(|a| fetch(world, &a.operands, "Build")),
         "pull" => read(&[], &[]).map(|a| fetch(world, &a.operands, "Pull")),
         "run" => {
@@ -164,7 +164,9 @@ impl World {
     fn is_obsolete(&self, service: &Service, container: &Container) -> bool {
         let parents = self.services().into_iter().filter(|parent| service.parents.contains(&parent.name));
         container.config_hash != self.hash(&service.name)
-            || self.images.get(&service.image).is_none_or(|image| *image != container.image_id)
+            || self.images.get(&service.image).is_none_or(|image| {
+                self.manifest(image) != container.manifest.as_ref().unwrap_or(&container.image_id)
+            })
             || parents.into_iter().any(|parent| {
                 self.replicas(&parent.name).iter().any(|container| self.is_obsolete(&parent, container))
             })

@@ -30,7 +30,7 @@ impl Container {
         let own = [
             ("config-hash", self.config_hash.clone()),
             ("container-number", self.number.to_string()),
-            ("image", self.image_id.clone()),
+            ("image", self.manifest.as_ref().unwrap_or(&self.image_id).clone()),
             ("oneoff", "False".to_owned()),
             ("project", self.project.clone()),
             ("service", self.service.clone()),
@@ -130,6 +130,11 @@ impl World {
         self.hashes.get(service).cloned().unwrap_or_else(|| hash_of(service))
     }
 
+    /// What Compose goes by.
+    pub fn manifest<'a>(&'a self, image: &'a String) -> &'a String {
+        self.manifests.get(image).unwrap_or(image)
+    }
+
     pub fn find(&mut self, id: &str) -> Option<&mut Container> {
         self.containers.iter_mut().find(|container| container.id == id || container.name == id)
     }
@@ -162,6 +167,7 @@ impl World {
             number,
             config_hash: self.hash(&service.name),
             image_id: self.images.get(&service.image).cloned().unwrap_or_default(),
+            manifest: self.images.get(&service.image).and_then(|image| self.manifests.get(image)).cloned(),
             restart: service.restart.clone(),
             address,
             now: Reading::parse("created"),

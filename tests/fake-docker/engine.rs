@@ -21,6 +21,10 @@ pub fn answer(world: &mut World, call: &Call) -> Answer {
         }
         "info" => return info(world),
         _ if world.engine_is_dead => return Answer::failed(1, DEAD),
+        _ if world.engine_is_away > 0 => {
+            world.engine_is_away -= 1;
+            return Answer::failed(1, DEAD);
+        }
         _ => {}
     }
     let words = call.words.as_slice();
@@ -30,7 +34,7 @@ pub fn answer(world: &mut World, call: &Call) -> Answer {
         "wait" => read(&[], &[]).map(|a| each(&a, |id| world.end_one_off(id))),
         "inspect" => read(&[], &["--type"]).map(|a| inspect(world, &a)),
         "image" if words.get(1).is_some_and(|word| word == "inspect") => {
-            read(&[], &[]).map(|a| image_inspect(world, &a))
+            read(&[], &["--platform", "--format"]).map(|a| image_inspect(world, &a))
         }
         "image" => revisions::image(world, words),
         "tag" => read(&[], &[]).map(|a| revisions::tag(world, &a)),
@@ -59,9 +63,11 @@ pub fn answer(world: &mut World, call: &Call) -> Answer {
 }
 
 /// The client's half is printed without an engine too.
-fn version(world: &World) -> Answer {
+fn version(world: &mut World) -> Answer {
     let client = json!({ "Version": "28.2.2" });
-    if world.engine_is_dead {
+    let is_away = world.engine_is_away > 0;
+    world.engine_is_away = world.engine_is_away.saturating_sub(1);
+    if world.engine_is_dead || is_away {
         let stdout = json!({ "Client": client, "Server": null }).to_string();
         return Answer { stdout, ..Answer::failed(1, DEAD) };
     }
@@ -120,10 +126,26 @@ fn inspect(world: &mut World, arguments: &Arguments) -> Answer {
 
 fn image_inspect(world: &World, arguments: &Arguments) -> Answer {
     let (mut found, mut stderr) = (vec![], String::new());
+    if let Some(platform) = arguments.one("--platform") {
+        let manifest = |reference| world.manifests.get(world.images.get(reference)?);
+        let all: Option<Vec<_>> = arguments.operands[1..].iter().map(manifest).collect();
+        return match all {
+            Some(all) if platform == "linux/amd64" => {
+                Answer::text(all.into_iter().map(|id| format!("{id}\n")).collect::<String>())
+            }
+            _ => Answer::failed(1, "Error response from daemon: it does not provide the specified platform"),
+        };
+    }
     for reference in &arguments.operands[1..] {
         match world.images.get(reference) {
             Some(id) => {
-                found.push(json!({ "Id": id, "RepoTags": [reference], "Config": { "Labels": null, "Healthcheck": null } }))
+                let mut image = json!({ "Id": id, "RepoTags": [reference], "Architecture": "amd64", "Os": "linux",
+                    "Config": { "Labels": null, "Healthcheck": null } });
+                if world.manifests.contains_key(id) {
+                    image["Descriptor"] =
+                        json!({ "mediaType": "application/vnd.oci.image.index.v1+json", "digest": id });
+                }
+                found.push(image);
             }
             None => {
                 stderr += &format!(

@@ -94,6 +94,7 @@ fn begin(host: &Host, world: &mut World, call: &Call) -> (String, Vec<Action>) {
                     .insert(image.clone(), format!("sha256:{}", world::hex(&format!("another {image}"))));
             }
             Action::EngineDies => world.engine_is_dead = true,
+            Action::EngineLeaves(calls) => world.engine_is_away = *calls,
             _ => {}
         }
     }

@@ -80,8 +80,10 @@ pub fn tag(world: &mut World, arguments: &Arguments) -> Answer {
     let [image, reference] = arguments.operands.as_slice() else {
         return Answer::unknown("an image and a reference");
     };
-    match world.images.values().any(|id| id == image) || world.containers.iter().any(|c| c.image_id == *image)
-    {
+    // An index that no tag names is gone, whatever runs from it.
+    let runs = !world.manifests.contains_key(image) && world.containers.iter().any(|c| c.image_id == *image);
+    let image = &world.images.get(image).cloned().unwrap_or_else(|| image.clone());
+    match world.images.values().any(|id| id == image) || runs {
         true => {
             world.images.insert(reference.clone(), image.clone());
             Answer::default()

@@ -21,10 +21,14 @@ pub struct World {
     pub engine_name: Option<String>,
     /// The engine does not answer.
     pub engine_is_dead: bool,
+    /// So many calls more it does not answer.
+    pub engine_is_away: u32,
     /// The network's definition is not the one it was created with: any `up` would stop what stands on it.
     pub network_diverged: bool,
     /// A volume whose definition is not the one it was created with.
     pub volume_diverged: Option<String>,
+    /// The engine keeps images as indexes: Compose goes by the manifest in each, whose digest is this of the index's ID.
+    pub manifests: BTreeMap<String, String>,
     /// Reference → ID of the images on the engine.
     pub images: BTreeMap<String, String>,
     /// Reference → ID of what a build or a pull would bring.
@@ -63,6 +67,8 @@ pub struct Container {
     pub number: u32,
     pub config_hash: String,
     pub image_id: String,
+    /// Of that image, where it is an index.
+    pub manifest: Option<String>,
     /// Labels beyond Compose's usual ones; an empty value takes one away.
     pub labels: BTreeMap<String, String>,
     pub restart: String,
@@ -157,6 +163,8 @@ pub enum Action {
     Rebuilt(String),
     /// From this call on the engine does not answer.
     EngineDies,
+    /// It does not answer this call and those after it, so many in all.
+    EngineLeaves(u32),
 }
 
 /// One line of the log of calls.

@@ -227,6 +227,23 @@ fn one_that_was_opened_in_advance_is_ended_when_it_is_quiet_for_long() {
     assert_eq!([before.get("/"), after.get("/")], ["ended", "ended"]);
 }
 
+/// It would send a request after the reset, too.
+#[test]
+fn where_clients_notice_late_an_idle_connection_gets_more_time() {
+    let Some(mut at) = Ending::new() else { return };
+    at.helper.ok("watch");
+    let [mut late, mut idle] = [(); 2].map(|()| at.connect(V::Four));
+    assert_eq!([late.get("/"), idle.get("/")], ["GET ", "GET "]);
+    assert_eq!(at.helper.ok("end 15 100"), "ended=0 asked=0 left=2 unknown=0");
+    late.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(late.response("GET").unwrap(), "GET ");
+    let begun = Instant::now();
+    assert_eq!(at.helper.ok("end 15 20000"), "ended=1 asked=1 left=0 unknown=0");
+    assert!(begun.elapsed() > Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(idle.get("/"), "ended");
+}
+
 #[test]
 fn one_from_before_is_unknown_until_it_is_used() {
     let Some(mut at) = Ending::new() else { return };

@@ -1,10 +1,15 @@
-//! Several stacks at a time, but never two of which one changes what an image means that the other one runs.
+//! Several stacks at a time, but never two of which one changes what an image means that the other one runs, nor more than a
+//! small machine can bear.
 
 use std::{collections::BTreeSet, sync::Mutex, thread, time::Duration};
 
-/// The images of a stack by their references.
+/// Services at a time; a stack that has more is alone.
+const AT_ONCE: usize = 10;
+
+/// What a stack has, and the references of its images.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
+    pub services: usize,
     pub all: BTreeSet<String>,
     pub changed: BTreeSet<String>,
 }
@@ -46,7 +51,9 @@ impl<T> State<T> {
         if self.waiting.is_empty() {
             return None;
         }
-        let free = |needs: &Needs| !self.running.iter().any(|other| other.disturbs(needs));
+        let busy: usize = self.running.iter().map(|needs| needs.services).sum();
+        let fits = |needs: &Needs| busy == 0 || busy + needs.services <= AT_ONCE;
+        let free = |needs: &Needs| fits(needs) && !self.running.iter().any(|other| other.disturbs(needs));
         let Some(at) = self.waiting.iter().position(|(needs, _)| free(needs)) else { return Some(None) };
         let next = self.waiting.remove(at);
         self.running.push(next.0.clone());
@@ -63,7 +70,7 @@ impl<T> State<T> {
 fn two_that_disturb_each_other_never_run_at_once() {
     let needs = |all: &[&str], changed: &[&str]| {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Needs { all: set(all), changed: set(changed) }
+        Needs { services: 1, all: set(all), changed: set(changed) }
     };
     let (a, b) = (needs(&["db", "web"], &["web"]), needs(&["db", "api"], &["api"]));
     assert!(!a.disturbs(&b), "both only run the database");
@@ -74,4 +81,17 @@ fn two_that_disturb_each_other_never_run_at_once() {
     state.is_done(&a);
     assert_eq!(state.next().map(|next| next.map(|(_, number)| number)), Some(Some(2)));
     assert!(state.next().is_none());
+}
+
+#[test]
+fn a_large_one_is_alone() {
+    let stack = |services: usize| {
+        let all = [format!("image-{services}")].into();
+        (Needs { services, all, ..Needs::default() }, services)
+    };
+    let mut state = State { waiting: [2, 7, 40].map(stack).into(), running: vec![] };
+    let mut next = || state.next().map(|next| next.map(|(_, services)| services));
+    assert_eq!([next(), next(), next()], [Some(Some(2)), Some(Some(7)), Some(None)]);
+    [2, 7].into_iter().for_each(|services| state.is_done(&stack(services).0));
+    assert_eq!(state.next().map(|next| next.map(|(_, services)| services)), Some(Some(40)));
 }

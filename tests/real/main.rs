@@ -236,8 +236,8 @@ fn every_file_is_updated() {
             Err(why) => add(&name_of(&folder), Err(why)),
         }
     }
-    // What takes longest begins first.
-    all.sort_by_key(|(_, case)| std::cmp::Reverse(case.project.services.len()));
+    // The largest are alone in the end.
+    all.sort_by_key(|(needs, _)| needs.services);
     let minutes = env::var(MINUTES).ok().and_then(|text| text.parse().ok()).unwrap_or(30);
     let end = Instant::now() + Duration::from_secs(60 * minutes);
     lanes::each(LANES, all, |case| {
@@ -268,14 +268,14 @@ impl Case {
             return Err(format!("the engine has an image {taken} of its own"));
         }
         let (story, log) = runner.run();
-        println!("{name}: {:?}, {} faults", story.took, story.faults.len());
+        eprintln!("{name}: {:?}, {} faults", story.took, story.faults.len());
         keep(&name, &log);
         Ok(story)
     }
 }
 
 fn needs(project: &Project) -> Needs {
-    let mut needs = Needs::default();
+    let mut needs = Needs { services: project.services.len(), ..Needs::default() };
     for (name, raw) in &project.file.services {
         let Some(image) = raw.image.as_deref().map(model::without_digest) else { continue };
         needs.all.insert(image.to_owned());

@@ -83,17 +83,18 @@ impl<'a> Runner<'a> {
         self.story.unvisited = rest.iter().map(|facts| facts.name.clone()).collect();
         let visitors = Visitors::begin(&self.stack.project, &visited);
         self.judge();
-        let names = self.refuses_all();
+        let named = self.refuses_all();
         self.all(2, &[Kind::App, Kind::Job]);
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let is_updated = |name: &String| named.as_ref().is_none_or(|named| named.contains(name));
+        let names: Vec<_> = named.iter().flatten().map(String::as_str).collect();
         let update = [&["up", "--monitor", "1s"], names.as_slice()].concat();
-        if self.step(1, &update, 0) {
+        // Where all of them need consent there is nothing to do.
+        if named.as_ref().is_none_or(|named| !named.is_empty()) && self.step(1, &update, 0) {
             self.step(2, &["rollback", "--monitor", "1s"], 0);
         }
         self.story.found = visitors.end();
         for facts in visited {
             let found = self.story.found.get(&facts.name).cloned().unwrap_or_default();
-            let updated = names.is_empty() || names.contains(&facts.name.as_str());
             if found.failed > 0 {
                 let said = found.said.join("; ");
                 self.fault(format!(
@@ -101,7 +102,7 @@ impl<'a> Runner<'a> {
                     facts.name, found.failed, found.requests
                 ));
             }
-            if updated && !found.went_there_and_back() {
+            if is_updated(&facts.name) && !found.went_there_and_back() {
                 self.fault(format!("{}: its visitors saw versions {:?}", facts.name, found.versions));
             }
         }
@@ -137,12 +138,13 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Where something needs consent, nothing is touched when everything is to change. Gives the services to name then.
-    fn refuses_all(&mut self) -> Vec<String> {
+    /// Where something needs consent, nothing is touched when everything is to change. Gives the services to name then, where
+    /// any are to be named.
+    fn refuses_all(&mut self) -> Option<Vec<String>> {
         let refused = |fate: &str| matches!(fate, "consent" | "refused");
         let fates = self.story.fates.clone();
         if !fates.values().any(|(_, fate)| refused(fate)) {
-            return vec![];
+            return None;
         }
         let before = self.running();
         let (code, _) = self.zdd(&["up", "--force-recreate"]);
@@ -161,10 +163,10 @@ impl<'a> Runner<'a> {
             .all(|f| well(&f) && !shared(f));
         match all_well {
             // Databases have not changed, so that nothing has to be named.
-            true => vec![],
+            true => None,
             false => {
                 let apps = self.model.services.iter().filter(|facts| facts.kind != Kind::Data).filter(well);
-                apps.map(|facts| facts.name.clone()).collect()
+                Some(apps.map(|facts| facts.name.clone()).collect())
             }
         }
     }

@@ -119,7 +119,7 @@ impl Rollout<'_> {
         if watch.generation == Generation::New && self.is_handed_over() {
             let new = readings.iter().filter(|c| watch.without_past.contains(&c.id)).map(Replica::from);
             let new: Vec<_> = new.collect();
-            self.with_proxies(|proxies, scene| proxies.started(&new, true, scene));
+            self.with_proxies(|proxies, scene| proxies.started(&new, scene));
         }
     }
 

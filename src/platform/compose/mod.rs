@@ -18,11 +18,11 @@ mod watchdog;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 pub use self::{
-    observe::Observed,
+    observe::{Observed, check_compose},
     planner::{plan, prospects},
     rollout::{Rollout, tolerate_missing},
     watchdog::{Next, next},
@@ -42,17 +42,25 @@ use crate::{
 /// The platform, as one run uses it.
 pub struct Compose {
     pub docker: Docker,
-    pub version: Version,
+    /// Once it is known.
+    pub version: OnceLock<Version>,
     /// Compose joins names as its first version did.
     pub compatible: bool,
-    /// Service → the ID that counts as its image in this run, whatever its tag means on the engine by now.
-    pub pinned: BTreeMap<String, String>,
+    /// Service → what counts as its image in this run, whatever its tag means on the engine by now.
+    pub pinned: BTreeMap<String, Pinned>,
     /// `docker stop --time` in seconds, when the user gave one; negative for no limit.
     pub stop_timeout: Option<i64>,
     /// `None` where nobody wants any.
     pub helpers: Option<Starting>,
     /// Service → where Compose sees the definition of what runs now.
     pub undos: BTreeMap<String, Docker>,
+}
+
+/// An image, and its manifest where it is an index.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    pub id: String,
+    pub manifest: Option<String>,
 }
 
 impl Platform for Compose {

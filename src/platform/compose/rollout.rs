@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     sync::MutexGuard,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +16,6 @@ use crate::{
     project::Service,
     proxy::{HeldPorts, Lease, Proxies, Scene, Way},
     stage::{Halt, Reporter, Stage},
-    wait::{Heed, Look},
 };
 
 /// So often it is looked without news of the engine.
@@ -171,20 +169,8 @@ impl<'a> Rollout<'a> {
     }
 
     /// Looks at what happens while a call goes on.
-    pub(super) fn meanwhile<T: Send>(&self, call: impl FnOnce() -> T + Send, mut look: impl FnMut()) -> T {
-        let waker = &self.stage.waiter.waker;
-        thread::scope(|scope| {
-            let call = scope.spawn(|| {
-                let result = call();
-                waker.wake();
-                result
-            });
-            let _ = self.stage.waiter.until(None, Heed::Urgent, || {
-                look();
-                Ok::<_, ()>(if call.is_finished() { Look::Done(()) } else { Look::Again(LOOK) })
-            });
-            call.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+    pub(super) fn meanwhile<T: Send>(&self, call: impl FnOnce() -> T + Send, look: impl FnMut()) -> T {
+        self.stage.waiter.meanwhile(LOOK, call, look)
     }
 
     /// A call that fails for a moment must not end a rollout, nor its rollback.
@@ -259,8 +245,8 @@ impl Performer for Rollout<'_> {
             What::Await { containers } => self.await_end(containers),
             What::Revive { force, .. } => self.revive(*force, journal),
             What::Recreate { old, .. } => self.recreate(old, journal),
-            // The executor waits by itself.
-            What::Delay { .. } | What::Settle { .. } => Ok(()),
+            // The executor waits by itself, and the rest is another platform's.
+            What::Delay { .. } | What::Settle { .. } | What::Deploy { .. } | What::RunOnce { .. } => Ok(()),
         }
     }
 

@@ -109,12 +109,10 @@ impl<'a> Rollout<'a> {
         up: impl FnOnce() -> Result<(), CallError> + Send,
     ) -> Result<(), CallError> {
         self.with_proxies(|proxies, scene| proxies.expect(scene));
-        let result = self.meanwhile(up, || {
-            let new = self.made_since(known).unwrap_or_default();
-            self.with_proxies(|proxies, scene| proxies.started(&new, false, scene));
-        });
+        let new = || self.ids_since(known).unwrap_or_default();
+        let result = self.meanwhile(up, || self.with_proxies(|proxies, scene| proxies.starting(&new, scene)));
         let new = self.made_since(known)?;
-        self.with_proxies(|proxies, scene| proxies.started(&new, true, scene));
+        self.with_proxies(|proxies, scene| proxies.started(&new, scene));
         result
     }
 
@@ -124,12 +122,10 @@ impl<'a> Rollout<'a> {
             return engine.start(&ids);
         }
         self.with_proxies(|proxies, scene| proxies.expect(scene));
-        let look = |all: bool| {
-            let now: Vec<_> = engine.inspect(&ids).unwrap_or_default().iter().map(Replica::from).collect();
-            self.with_proxies(|proxies, scene| proxies.started(&now, all, scene));
-        };
-        let result = self.meanwhile(|| engine.start(&ids), || look(false));
-        look(true);
+        let look = || self.with_proxies(|proxies, scene| proxies.starting(&|| ids.clone(), scene));
+        let result = self.meanwhile(|| engine.start(&ids), look);
+        let now: Vec<_> = engine.inspect(&ids).unwrap_or_default().iter().map(Replica::from).collect();
+        self.with_proxies(|proxies, scene| proxies.started(&now, scene));
         result
     }
 
@@ -152,9 +148,12 @@ impl<'a> Rollout<'a> {
         self.engine().container_ids(Some(&self.plan.service))
     }
 
+    fn ids_since(&self, known: &[String]) -> Result<Vec<String>, CallError> {
+        Ok(self.ids_now()?.into_iter().filter(|id| !known.contains(id)).collect())
+    }
+
     pub(super) fn made_since(&self, known: &[String]) -> Result<Vec<Replica>, CallError> {
-        let new: Vec<_> = self.ids_now()?.into_iter().filter(|id| !known.contains(id)).collect();
-        let mut found = self.engine().inspect(&new)?;
+        let mut found = self.engine().inspect(&self.ids_since(known)?)?;
         found.sort_by_key(|container| container.number);
         Ok(found.iter().map(Replica::from).collect())
     }

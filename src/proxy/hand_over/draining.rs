@@ -36,7 +36,7 @@ pub fn drain(
     scene.wait_while(limit, generation, || {
         let open = count_all(running, help);
         counts.report(running, &open, generation, scene);
-        counts.are_open(&open, scene).then_some(COUNT_AGAIN)
+        counts.count_again(&open, scene)
     });
     counts.last.iter().map(|open| open.map_or(0, |open| open.in_use())).collect()
 }
@@ -66,19 +66,21 @@ struct Counts {
 }
 
 impl Counts {
-    fn are_open(&mut self, open: &[Option<Open>], scene: &Scene) -> bool {
+    /// After which time, if connections are open or were until just now.
+    fn count_again(&mut self, open: &[Option<Open>], scene: &Scene) -> Option<Duration> {
         if open.iter().all(Option::is_none) {
-            return false;
+            return None;
         }
         let any = |count: fn(&Open) -> u64| open.iter().flatten().any(|open| count(open) > 0);
         if any(Open::in_use) {
             self.unused_since = None;
-            return true;
+            return Some(COUNT_AGAIN);
         }
         let now = scene.waiter.clock.now();
         let since = *self.unused_since.get_or_insert(now);
         let needed = if any(|open| open.half_closed) { HALF_CLOSED_FOR } else { ARRIVES_WITHIN };
-        now.saturating_duration_since(since) < needed
+        let left = needed.saturating_sub(now.saturating_duration_since(since));
+        (!left.is_zero()).then_some(left.min(COUNT_AGAIN))
     }
 
     fn report(&mut self, replicas: &[Replica], open: &[Option<Open>], generation: Generation, scene: &Scene) {

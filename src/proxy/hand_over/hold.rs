@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     END_QUIET,
-    pairs::{Networks, is_own, own, pairs, places},
+    pairs::{Networks, is_own, on, own, pairs, places},
     running,
 };
 use crate::{
@@ -60,12 +60,17 @@ impl Hold {
         self.running.iter().find(|replica| replica.serves()).or(self.running.first())
     }
 
-    /// Starts them. They pass nothing on yet.
+    /// Starts the one on the host, which passes nothing on yet. The one that is wanted inside.
     ///
     /// # Errors
-    /// One does not start.
-    pub fn open(&mut self, networks: &[Network], help: &dyn Help, scene: &Scene) -> Result<(), Trouble> {
-        let Some(first) = self.first().cloned() else { return Ok(()) };
+    /// It does not start.
+    pub fn open(
+        &mut self,
+        networks: &[Network],
+        help: &dyn Help,
+        scene: &Scene,
+    ) -> Result<Option<StandIn>, Trouble> {
+        let Some(first) = self.first().cloned() else { return Ok(None) };
         self.open_on_host(networks, help)?;
         if scene.before.iter().any(|replica| !replica.published.is_empty()) {
             // Ports that go to another service are held there by themselves.
@@ -75,12 +80,14 @@ impl Hold {
         if !joined.is_empty() {
             self.ports = listening(&first, help)?;
         }
-        if !self.ports.is_empty() {
-            let stand_in = help.stand_in(&StandIn { networks: joined, ..like(&first) })?;
-            let inside = self.inside.insert(reached(&stand_in, &first, scene));
-            self.relays.extend(inside.addresses());
-        }
-        Ok(())
+        Ok((!self.ports.is_empty()).then(|| StandIn { networks: joined, ..like(&first) }))
+    }
+
+    /// The one inside has started. It passes nothing on yet.
+    pub fn enter(&mut self, stand_in: &ContainerRef, scene: &Scene) -> Option<Replica> {
+        let inside = self.inside.insert(reached(stand_in, self.running.first()?, scene));
+        self.relays.extend(inside.addresses());
+        self.inside.clone()
     }
 
     /// Only the one on the host, where they have ports.
@@ -89,7 +96,7 @@ impl Hold {
     /// As [`Hold::open`].
     pub fn open_on_host(&mut self, networks: &[Network], help: &dyn Help) -> Result<(), Trouble> {
         let Some((request, first)) = held(&self.running).zip(self.first().cloned()) else { return Ok(()) };
-        let host = self.host.insert(help.stand_in(&StandIn::default())?).clone();
+        let host = self.host.insert(help.stand_in(&StandIn::default(), &|_| {})?).clone();
         self.is_filtered = help.inside(&host, &request)?.number("filtered").is_some();
         self.relays.extend(gateways(networks));
         self.aim(&first, networks, help)
@@ -325,19 +332,10 @@ fn like(container: &Replica) -> StandIn {
 fn reached(stand_in: &ContainerRef, container: &Replica, scene: &Scene) -> Replica {
     let ids = network_ids(container.networks.values());
     let networks = scene.again(|| scene.engine.networks(&ids)).unwrap_or_default();
-    let endpoint = |(name, endpoint): (&String, &container::Endpoint)| {
-        let network = networks.iter().find(|network| network.id == endpoint.network)?;
-        let member = network.members.iter().find(|member| member.id == stand_in.id)?;
-        let (addresses, mac) = (member.addresses.clone(), member.mac.clone());
-        Some((
-            name.clone(),
-            container::Endpoint { network: network.id.clone(), addresses, mac, ..Default::default() },
-        ))
-    };
     Replica::from(&Container {
         id: stand_in.id.clone(),
         name: stand_in.name.clone(),
-        networks: container.networks.iter().filter_map(endpoint).collect(),
+        networks: on(&networks, &stand_in.id),
         state: State::Running,
         health: None,
         ..Container::clone(container)

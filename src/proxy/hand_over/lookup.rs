@@ -22,7 +22,7 @@ use crate::{
 /// One that watches Docker, or asks its name server every second, has noticed by now.
 const NOTICES_WITHIN: Duration = Duration::from_millis(1500);
 /// A client that has not used its connection by then does not soon.
-const CLIENTS_GO_WITHIN: Duration = Duration::from_secs(1);
+const CLIENTS_GO_WITHIN: Duration = Duration::from_millis(1500);
 
 struct Program {
     /// Names of its first process.

@@ -16,20 +16,20 @@ mod lookup;
 pub mod pairs;
 mod ports;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 pub use self::ports::HeldPorts;
 use self::{
     hold::Hold,
     lease::HandedOver,
-    pairs::{blinks, moved, own, pairs},
+    pairs::{Networks, blinks, moved, on, own, pairs},
 };
 use super::{Lease, Proxy, Scene};
 use crate::{
-    engine::{Network, Replica, State, ids, network_ids},
+    engine::{ContainerRef, Network, Replica, State, ids, network_ids},
     event::{Generation, Phase},
     helper::{
-        Answer, Help, Trouble,
+        Answer, Help, StandIn, Trouble,
         protocol::{Blink, Clause, Pair, Request},
     },
     stage::Halt,
@@ -38,6 +38,8 @@ use crate::{
 
 /// A connection on which the container has answered and on which nothing has come for so long is done with.
 const END_QUIET: Duration = Duration::from_millis(15);
+/// So often it is looked where those are that start, without news of the engine.
+const LOOK: Duration = Duration::from_millis(500);
 /// A request that is under way when connections begin to wait gets so long before its container is stopped.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
@@ -102,34 +104,27 @@ impl Session {
         able
     }
 
-    /// Somebody else comes or goes, and what is sent to whoever comes next may be for that one.
-    fn others_move(&self, new: &[Replica], scene: &Scene) -> bool {
-        let (mut came, gone) = moved(&self.blinks, &self.networks);
-        came.retain(|id| new.iter().all(|replica| replica.id != *id));
-        // A new one may have come since they were listed.
-        let listed = || scene.engine.container_ids(Some(&scene.service.name));
-        gone || !came.is_empty() && !listed().is_ok_and(|ours| came.iter().all(|id| ours.contains(id)))
+    /// Somebody else than these comes or goes, and what is sent to whoever comes next may be for that one.
+    fn others_move(&self, new: &[String]) -> bool {
+        let (came, gone) = moved(&self.blinks, &self.networks);
+        gone || !came.iter().all(|id| new.contains(id))
     }
 
-    fn guard_all(&mut self, new: &[Replica], scene: &Scene) -> Vec<Clause> {
-        let mut clauses = Vec::new();
-        for (at, replica) in new.iter().enumerate().filter(|(_, replica)| replica.state == State::Running) {
-            let sibling = &self.siblings[at % self.siblings.len()];
-            let pairs = pairs(&replica.networks, &sibling.networks, &self.networks);
-            if !pairs.is_empty() && self.guarded.get(&replica.id) != Some(&pairs) {
-                let help = scene.help.filter(|_| !self.guarded.contains_key(&replica.id));
-                help.into_iter().for_each(|help| help.prepare(&replica.reference()));
-                self.hold.iter_mut().for_each(|hold| pairs.iter().for_each(|p| hold.forget(&p.from.address)));
-                clauses.extend(pairs.iter().cloned().map(Clause::Guard));
-                // It was started again, and has another address.
-                let before = self.guarded.insert(replica.id.clone(), pairs.clone()).unwrap_or_default();
-                let gone = before.into_iter().map(|pair| pair.from.address);
-                clauses.extend(
-                    gone.filter(|address| pairs.iter().all(|pair| pair.from.address != *address))
-                        .map(Clause::Finish),
-                );
-            }
+    /// Visitors of one that is not ready go to one that serves.
+    fn guard(&mut self, id: &str, on: &Networks) -> Vec<Clause> {
+        let sibling = &self.siblings[self.guarded.len() % self.siblings.len()];
+        let pairs = pairs(on, &sibling.networks, &self.networks);
+        let ends = |pairs: &[Pair]| Vec::from_iter(pairs.iter().map(|pair| pair.from));
+        if pairs.is_empty() || self.guarded.get(id).is_some_and(|known| ends(known) == ends(&pairs)) {
+            return vec![];
         }
+        self.hold.iter_mut().for_each(|hold| pairs.iter().for_each(|p| hold.forget(&p.from.address)));
+        let mut clauses: Vec<_> = pairs.iter().cloned().map(Clause::Guard).collect();
+        // It was started again, and has another address.
+        let before = self.guarded.insert(id.to_owned(), pairs.clone()).unwrap_or_default();
+        let gone = before.into_iter().map(|pair| pair.from.address);
+        let gone = gone.filter(|address| pairs.iter().all(|pair| pair.from.address != *address));
+        clauses.extend(gone.map(Clause::Finish));
         clauses
     }
 }
@@ -168,22 +163,26 @@ impl Proxy for Session {
         self.change(clauses, scene);
     }
 
-    fn started(&mut self, new: &[Replica], all: bool, scene: &Scene) {
-        self.announce(new, scene);
+    fn starting(&mut self, new: &dyn Fn() -> Vec<String>, scene: &Scene) {
         if self.siblings.is_empty() {
             return;
         }
-        let guesses = !self.blinks.is_empty() && !all;
-        if guesses || !new.iter().all(|replica| self.knows_networks_of(replica)) {
-            let known: Vec<_> = self.siblings.iter().chain(new).cloned().collect();
-            self.look(&known, scene);
+        let siblings = self.siblings.clone();
+        self.look(&siblings, scene);
+        let (new, mut clauses) = (new(), Vec::new());
+        for id in &new {
+            clauses.extend(self.guard(id, &on(&self.networks, id)));
         }
-        let mut clauses = self.guard_all(new, scene);
-        if !self.blinks.is_empty() && (all || self.others_move(new, scene)) {
+        if !self.blinks.is_empty() && self.others_move(&new) {
             self.blinks.clear();
             clauses.push(Clause::Unblink);
         }
         self.change(clauses, scene);
+    }
+
+    fn started(&mut self, new: &[Replica], scene: &Scene) {
+        self.announce(new, scene);
+        self.guard_started(new, scene);
     }
 
     fn join(&mut self, joining: &[Replica], _: Generation, scene: &Scene) {
@@ -248,7 +247,9 @@ impl Proxy for Session {
         let Some(help) = scene.help else { return Ok(()) };
         self.hold_for(leaving, help, scene).map_err(|trouble| {
             // What has been started must not go on; what goes by way of it comes to its end.
-            self.change(vec![Clause::Unblink], scene);
+            let guarded = std::mem::take(&mut self.guarded).into_values().flatten();
+            let finish = guarded.map(|pair| Clause::Finish(pair.from.address));
+            self.change([Clause::Unblink].into_iter().chain(finish).collect(), scene);
             let limit = scene.service.settings.drain_timeout;
             self.hold.take().into_iter().for_each(|hold| hold.leave(limit, help));
             Halt::failed(format!("connections cannot be held: {trouble}"), None)
@@ -315,6 +316,27 @@ impl Proxy for Session {
 }
 
 impl Session {
+    /// Those that run; the others have no visitors.
+    fn guard_started(&mut self, new: &[Replica], scene: &Scene) {
+        if self.siblings.is_empty() {
+            return;
+        }
+        if !new.iter().all(|replica| self.knows_networks_of(replica)) {
+            let known: Vec<_> = self.siblings.iter().chain(new).cloned().collect();
+            self.look(&known, scene);
+        }
+        let mut clauses = Vec::new();
+        for replica in new.iter().filter(|replica| replica.state == State::Running) {
+            clauses.extend(self.guard(&replica.id, &replica.networks));
+            let help = scene.help.filter(|_| self.guarded.contains_key(&replica.id));
+            help.into_iter().for_each(|help| help.prepare(&replica.reference()));
+        }
+        if !std::mem::take(&mut self.blinks).is_empty() {
+            clauses.push(Clause::Unblink);
+        }
+        self.change(clauses, scene);
+    }
+
     fn announce(&mut self, new: &[Replica], scene: &Scene) {
         let Some(next) = new.iter().find(|replica| replica.addresses().next().is_some()) else { return };
         let Some((hold, help)) = self.hold.as_ref().zip(scene.help) else { return };
@@ -331,14 +353,29 @@ impl Session {
         self.look(leaving, scene);
         // What has been started is to be ended whatever fails now.
         let hold = self.hold.insert(Hold::of(leaving));
-        hold.open(&self.networks, help, scene)?;
-        let inside = Vec::from_iter(hold.inside.clone());
-        self.started(&inside, true, scene);
+        let wanted = hold.open(&self.networks, help, scene)?;
+        let started = wanted.map(|wanted| self.start_stand_in(&wanted, help, scene)).transpose()?;
+        let inside = self.hold.as_mut().zip(started).and_then(|(hold, started)| hold.enter(&started, scene));
+        let inside = Vec::from_iter(inside);
+        self.guard_started(&inside, scene);
         if let Some(hold) = &self.hold {
             hold.take_over(&self.networks, help)?;
         }
         self.join(&inside, Generation::New, scene);
         Ok(())
+    }
+
+    /// It has the names of the container before it can answer, so its visitors are kept from it like those of a new one.
+    fn start_stand_in(
+        &mut self,
+        wanted: &StandIn,
+        help: &dyn Help,
+        scene: &Scene,
+    ) -> Result<ContainerRef, Trouble> {
+        let made = OnceLock::new();
+        let start = || help.stand_in(wanted, &|id| drop(made.set(id.to_owned())));
+        let new = || made.get().cloned().into_iter().collect();
+        scene.waiter.meanwhile(LOOK, start, || self.starting(&new, scene))
     }
 
     /// As long as connections are held, addresses of containers that end lead to the one that holds them.

@@ -77,6 +77,17 @@ pub fn pairs(from: &Networks, to: &Networks, networks: &[Network]) -> Vec<Pair> 
     places(from, networks).iter().filter_map(to).collect()
 }
 
+/// Where the container with this ID is among these.
+pub fn on(networks: &[Network], id: &str) -> Networks {
+    let of = |network: &Network| {
+        let member = network.members.iter().find(|member| member.id == id)?;
+        let (addresses, mac) = (member.addresses.clone(), member.mac.clone());
+        let endpoint = Endpoint { network: network.id.clone(), addresses, mac, ..Endpoint::default() };
+        Some((network.name.clone(), endpoint))
+    };
+    networks.iter().filter_map(of).collect()
+}
+
 /// What a container says to its helper of itself, to take what is for others.
 pub fn own(on: &Networks, networks: &[Network]) -> Vec<Own> {
     let own = |place: &Place| Own { subnet: place.subnet, address: place.end.address };

@@ -55,7 +55,11 @@ impl Target {
     pub async fn connect(&self) -> IoResult<TcpStream> {
         match &self.place {
             Place::Fixed(address) => TcpStream::connect(address).await,
-            Place::Named(name, port) => TcpStream::connect(private(name, *port).await?).await,
+            Place::Named(name, port) => {
+                let address = private(name, *port).await?;
+                let at = |error: Error| Error::new(error.kind(), format!("{error} at {address}"));
+                TcpStream::connect(address).await.map_err(at)
+            }
         }
     }
 }

@@ -19,8 +19,8 @@ pub enum Role {
 }
 
 pub enum Side {
-    Host(Host),
-    Container(Container),
+    Host(Box<Host>),
+    Container(Box<Container>),
 }
 
 /// A request that takes its time.
@@ -51,8 +51,8 @@ impl Agent {
     pub fn start(role: Role, may_own: bool) -> Result<Self> {
         let abilities = probe::abilities(role, may_own);
         let (name, side) = match role {
-            Role::Host => ("host", Side::Host(Host::open(abilities.owner)?)),
-            Role::Container => ("container", Side::Container(Container::open(abilities.owner)?)),
+            Role::Host => ("host", Side::Host(Box::new(Host::open(abilities.owner)?))),
+            Role::Container => ("container", Side::Container(Box::new(Container::open(abilities.owner)?))),
         };
         let ready = format!("ready {VERSION} {name}{}", abilities.text);
         let relay = Relay::open(role, abilities.owner)?;

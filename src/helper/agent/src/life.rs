@@ -277,7 +277,8 @@ impl Agent {
             }
             Side::Container(container) if now + PARTS_WITHIN >= *until => {
                 *whole = false;
-                self.job = container.begin_part(PART_QUIET, PARTS_WITHIN).ok().map(Job::End);
+                self.job =
+                    container.begin_part(PART_QUIET, PARTS_WITHIN).ok().map(|ending| Job::End(ending.last()));
             }
             _ => {}
         }

@@ -221,8 +221,15 @@ impl Case<'_> {
             }
             Presence::Off => Err("no helper is wanted".to_owned()),
             Presence::Unavailable(why) => Err(why.clone()),
-            Presence::Ready => Ok(()),
+            Presence::WithinNetworks if self.has_ports() => {
+                Err("the engine is rootless: the port is closed when the old container stops".to_owned())
+            }
+            Presence::Ready | Presence::WithinNetworks => Ok(()),
         }
+    }
+
+    fn has_ports(&self) -> bool {
+        self.project.file.services.get(&self.service.name).is_some_and(|raw| !raw.ports.is_empty())
     }
 
     /// Why it is only done when the user says so.

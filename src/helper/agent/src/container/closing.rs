@@ -15,6 +15,7 @@ use crate::queue::Queue;
 use crate::ruleset::{Kept, Ruleset, gate, version};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 const ASK: Hook = Hook { kind: "filter", number: OUTPUT, priority: -310 };
 const PORTS: &str = "ports";
@@ -34,6 +35,8 @@ pub struct Ports(BTreeSet<u16>);
 pub struct Closing {
     rules: Kept<Ports>,
     queue: Queue,
+    /// Since when the same clients are asked.
+    pub since: Instant,
 }
 
 impl Closing {
@@ -41,7 +44,7 @@ impl Closing {
         let queue = Queue::open(QUEUE).tried("opening a queue of packets")?;
         let mut rules = Kept::open(owner).tried("opening nftables")?;
         rules.install(Ports(ports.clone())).tried("letting connections end with a response")?;
-        Ok(Self { rules, queue })
+        Ok(Self { rules, queue, since: Instant::now() })
     }
 
     pub fn set_ports(&mut self, ports: &BTreeSet<u16>) -> Result<()> {

@@ -16,7 +16,7 @@ use follow::{Follower, Whose};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use take::Take;
 pub use take::Taken;
 
@@ -37,7 +37,7 @@ impl Container {
         let diag = Diag::open().tried("opening socket diagnostics")?;
         Ok(Self {
             take: Take::open(owner)?,
-            follower: Follower::new(),
+            follower: Follower::default(),
             closing: None,
             owner,
             diag,
@@ -95,10 +95,12 @@ impl Container {
         connections::read(&mut self.diag, &mut self.ports, &self.except)?;
         // Where packets cannot be read, only what was never used is ended.
         let _ = self.follow();
-        self.follower.closes = whose;
+        if std::mem::replace(&mut self.follower.closes, whose) != whose {
+            self.closing.iter_mut().for_each(|closing| closing.since = Instant::now());
+        }
         let ports = if ports.is_empty() { self.ports.clone() } else { ports.iter().copied().collect() };
         self.close(&ports);
-        Ok(Ending::new(quiet, limit, ports, self.closing.is_some()).except(self.except.clone()))
+        Ok(Ending::new(quiet, limit, ports).except(self.except.clone()))
     }
 
     /// From now on connections end with a response, where the kernel can do that.
@@ -124,7 +126,8 @@ impl Container {
 
     /// Ends what can be ended now. The answer, when there is no more to do or no more time.
     pub fn end(&mut self, ending: &mut Ending) -> Result<Option<String>> {
-        ending.step(&mut self.diag, &mut self.follower)
+        let closes = self.closing.as_ref().map(|closing| closing.since);
+        ending.step(&mut self.diag, &mut self.follower, closes)
     }
 
     pub fn heartbeat(&mut self) -> Result<()> {
@@ -142,6 +145,6 @@ impl Container {
         if let Some(mut closing) = self.closing.take() {
             closing.clear();
         }
-        self.follower = Follower::new();
+        self.follower = Follower::default();
     }
 }

@@ -45,6 +45,7 @@ pub enum Status {
     Untouched,
 }
 
+#[derive(Default)]
 pub struct Follower {
     ports: BTreeSet<u16>,
     flows: HashMap<Key, Flow>,
@@ -53,6 +54,10 @@ pub struct Follower {
     pub closes: Whose,
     /// Connections that were asked to close.
     closed: usize,
+    /// Those of them that their clients have not closed: since when they could.
+    asked: HashMap<Key, Instant>,
+    /// The longest that a client took for that.
+    slowest_client: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -70,9 +75,11 @@ struct Watched {
 }
 
 impl Follower {
-    pub fn new() -> Self {
-        let (ports, flows, closes) = Default::default();
-        Self { ports, flows, watched: None, closes, closed: 0 }
+    /// How long clients take to notice that a connection ends: as long as they wait for a processor. A request that one
+    /// of them sends meanwhile is lost. The slowest of them may not have noticed yet.
+    pub fn slowest_client(&self) -> Duration {
+        let waiting = self.asked.values().map(Instant::elapsed).max();
+        self.slowest_client.max(waiting.unwrap_or_default())
     }
 
     /// Follows the connections to these ports, of which `open` says which are there now.
@@ -102,6 +109,7 @@ impl Follower {
         }
         let open: HashSet<Key> = open.iter().map(key).collect();
         self.flows.retain(|key, _| open.contains(key));
+        self.asked.retain(|key, _| open.contains(key));
         Ok(())
     }
 
@@ -125,7 +133,7 @@ impl Follower {
     pub fn read(&mut self) -> Result<bool> {
         let read = self.try_read().tried("reading packets");
         if read.is_err() {
-            *self = Self::new();
+            *self = Self::default();
         }
         read
     }
@@ -133,7 +141,11 @@ impl Follower {
     fn try_read(&mut self) -> io::Result<bool> {
         let Some(watched) = &mut self.watched else { return Ok(true) };
         let (begun, flows, ports) = (Instant::now(), &mut self.flows, &self.ports);
-        let has_caught_up = watched.tap.read(|segment| observe(flows, ports, segment))?;
+        let (asked, slowest) = (&mut self.asked, &mut self.slowest_client);
+        let has_caught_up = watched.tap.read(|segment| {
+            observe(flows, ports, segment);
+            *slowest = noticed(asked, segment).unwrap_or_default().max(*slowest);
+        })?;
         if watched.tap.dropped()? > 0 {
             flows.values_mut().for_each(Flow::doubt);
         }
@@ -152,6 +164,7 @@ impl Follower {
         let (mut changed, begin) = (packet.to_vec(), packet.len() - segment.data.len());
         (is_last && ask_to_close(&mut changed[begin..])).then(|| {
             self.closed += 1;
+            self.asked.insert(segment.key, Instant::now());
             seal(&mut changed);
             changed
         })
@@ -220,5 +233,50 @@ fn observe(flows: &mut HashMap<Key, Flow>, ports: &BTreeSet<u16>, segment: &Segm
     }
     if segment.is_last() {
         flows.remove(&segment.key);
+    }
+}
+
+/// How long the client took from the end of the response that asks it to close the connection until it does.
+fn noticed(asked: &mut HashMap<Key, Instant>, segment: &Segment) -> Option<Duration> {
+    let since = asked.get_mut(&segment.key)?;
+    match segment.by {
+        _ if segment.is_last() => {
+            let since = asked.remove(&segment.key)?;
+            (segment.by == Side::Client).then(|| since.elapsed())
+        }
+        _ if segment.length == 0 => None,
+        Side::Server => {
+            *since = Instant::now();
+            None
+        }
+        // It does not heed what it is asked.
+        Side::Client => asked.remove(&segment.key).and(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Side::{Client, Server};
+
+    /// With one that was asked so long ago, in seconds.
+    fn after(ago: u64, segments: &[Segment]) -> (Vec<Option<u64>>, usize) {
+        let key = Segment::example(Server, 1, 1, "").key;
+        let mut asked = HashMap::from([(key, Instant::now() - Duration::from_secs(ago))]);
+        let seconds =
+            segments.iter().map(|segment| noticed(&mut asked, segment).map(|took| took.as_secs())).collect();
+        (seconds, asked.len())
+    }
+
+    #[test]
+    fn a_client_has_noticed_when_it_closes() {
+        let fin = |by| Segment { flags: 1, ..Segment::example(by, 1, 1, "") };
+        let (more, next) = (Segment::example(Server, 1, 1, "more"), Segment::example(Client, 1, 1, "GET / "));
+        assert_eq!(after(3, &[fin(Client)]), (vec![Some(3)], 0));
+        assert_eq!(after(3, &[fin(Server)]), (vec![None], 0));
+        // The response was still on its way.
+        assert_eq!(after(3, &[more, fin(Client)]), (vec![None, Some(0)], 0));
+        assert_eq!(after(3, &[next, fin(Client)]), (vec![None, None], 0));
+        assert_eq!(after(3, &[Segment::example(Client, 1, 1, "")]), (vec![None], 1));
     }
 }
