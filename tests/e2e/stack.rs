@@ -179,24 +179,33 @@ impl Stack {
         format!("label=com.docker.compose.project={}", self.project)
     }
 
-    /// Removes whatever the project has on the engine.
+    /// Removes whatever the project has on the engine. A busy engine refuses some of it at first, as a network whose last
+    /// container has only just gone.
     pub fn sweep(&self) {
-        let label = self.label();
-        let left = |what: &[&str]| docker(&[what, &["--filter", &label]].concat());
-        // A busy engine refuses to remove a network whose last container has only just gone.
+        let mut said = self.remove_all();
         for _ in 0..10 {
-            remove(&["rm", "-fv"], &left(&["ps", "-aq"]));
-            remove(&["network", "rm"], &left(&["network", "ls", "-q"]));
-            if left(&["network", "ls", "-q"]).is_empty() {
-                break;
+            if said.is_empty() {
+                return;
             }
             thread::sleep(Duration::from_millis(200));
+            said = self.remove_all();
         }
-        remove(&["volume", "rm", "-f"], &docker(&["volume", "ls", "-q", "--filter", &label]));
+        note(&format!("{} is not removed whole: {}", self.project, said.join(" ")));
+    }
+
+    /// What the engine says against it.
+    fn remove_all(&self) -> Vec<String> {
+        let label = self.label();
+        let left = |what: &[&str]| docker(&[what, &["--filter", &label]].concat());
+        let mut said = Vec::new();
+        said.extend(remove(&["rm", "-fv"], &left(&["ps", "-aq"])));
+        said.extend(remove(&["network", "rm"], &left(&["network", "ls", "-q"])));
+        said.extend(remove(&["volume", "rm", "-f"], &left(&["volume", "ls", "-q"])));
         let (volumes, images) = self.revisions();
-        remove(&["volume", "rm", "-f"], &volumes);
-        remove(&["volume", "rm", "-f"], &self.locks());
-        remove(&["image", "rm"], &images);
+        said.extend(remove(&["volume", "rm", "-f"], &volumes));
+        said.extend(remove(&["volume", "rm", "-f"], &self.locks()));
+        said.extend(remove(&["image", "rm"], &images));
+        said
     }
 }
 
@@ -206,11 +215,14 @@ impl Drop for Stack {
     }
 }
 
-fn remove(verb: &[&str], ids: &str) {
+/// What the engine says against it.
+fn remove(verb: &[&str], ids: &str) -> Option<String> {
     let ids: Vec<_> = ids.lines().collect();
-    if !ids.is_empty() {
-        let _ = Command::new("docker").args(verb).args(ids).output();
+    if ids.is_empty() {
+        return None;
     }
+    let output = Command::new("docker").args(verb).args(ids).output().unwrap();
+    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
 fn seen(line: &str) -> Seen {
@@ -278,11 +290,14 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A test that cannot be made here says so past the harness, which shows nothing of a test that passes.
-/// `scripts/compose-versions` counts these lines.
+/// Says that a test cannot be made here. `scripts/compose-versions` counts these lines.
 pub fn skipped(why: &str) {
-    let line = format!("skipped: {}: {why}\n", thread::current().name().unwrap_or_default());
-    io::stderr().write_all(line.as_bytes()).unwrap();
+    note(&format!("skipped: {}: {why}", thread::current().name().unwrap_or_default()));
+}
+
+/// Past the harness, which shows nothing of a test that passes.
+fn note(line: &str) {
+    io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Moderate traffic on a published port, already flowing when this returns.
