@@ -183,6 +183,39 @@ fn killed_while_connections_wait() {
     assert_eq!(alone.stack.all_containers().len(), 1);
 }
 
+/// Two at once: the other one stops while the first one boots, and takes its time. Only one of them at a time does what
+/// concerns addresses, and whoever is ready lets nobody wait for that.
+#[test]
+#[ignore = "takes long; scripts/test long"]
+fn who_is_ready_does_not_wait_for_another_to_stop() {
+    let lines = "    volumes: [\"data:/data\"]
+  other:
+    image: zdd-app:test
+    volumes: [\"other:/data\"]
+    stop_grace_period: 15s
+    environment: {APP_VERSION: \"${APP_VERSION}\", APP_ON_TERM: ignore}
+    healthcheck: {test: [\"CMD\", \"/zdd-app\", \"health\"], interval: 1s}
+    pre_stop: [{command: [/zdd-app, sleep, \"4000\"]}]
+volumes: {data: {}, other: {}}";
+    // The first check of this text is of the one that boots for long.
+    let boots = |file: String, _| {
+        file.replace("BOOT_MS:-1000", "BOOT_MS:-4000").replacen(
+            "interval: 1s",
+            "interval: 1s, start_period: 10s",
+            1,
+        )
+    };
+    let alone = Alone::edited("held-two", lines, boots);
+    let clients = clients_for(alone.port, HOLD);
+    let (code, said) = alone.up("2", "ok");
+    assert_eq!(code, 0, "{said}");
+    for report in clients.into_iter().map(Running::stop) {
+        assert!(report.failed().is_empty(), "{report}\n{said}");
+        let slowest = report.slowest().unwrap();
+        assert!(slowest.latency < Duration::from_secs(14), "{slowest:?}\n{said}");
+    }
+}
+
 /// PostgreSQL with its volume, under pgbench with a connection for each transaction: none fails, and none is lost.
 #[test]
 #[ignore = "takes long; scripts/bench"]

@@ -46,6 +46,7 @@ pub struct Runner<'a> {
     stack: Stack,
     /// What was run, and what it said.
     log: String,
+    visited_since: Option<Instant>,
     story: Story,
 }
 
@@ -62,7 +63,7 @@ impl<'a> Runner<'a> {
         }
         let fates = model.services.iter().map(|facts| (facts.name.clone(), (facts.kind, "other"))).collect();
         let story = Story { fates, ..Story::default() };
-        Runner { model, images, stack, log: String::new(), story }
+        Runner { model, images, stack, log: String::new(), visited_since: None, story }
     }
 
     /// Also gives the log.
@@ -81,6 +82,7 @@ impl<'a> Runner<'a> {
         let apps: Vec<_> = services.iter().filter(|facts| facts.kind == Kind::App).collect();
         let (visited, rest): (Vec<_>, Vec<_>) = apps.into_iter().partition(|facts| is_reached(facts));
         self.story.unvisited = rest.iter().map(|facts| facts.name.clone()).collect();
+        self.visited_since = Some(Instant::now());
         let visitors = Visitors::begin(&self.stack.project, &visited);
         self.judge();
         let named = self.refuses_all();
@@ -95,6 +97,12 @@ impl<'a> Runner<'a> {
         self.story.found = visitors.end();
         for facts in visited {
             let found = self.story.found.get(&facts.name).cloned().unwrap_or_default();
+            self.log += &format!(
+                "visitors of {}: the slowest answer took {:.1} s, asked for at {:.1} s\n",
+                facts.name,
+                found.slowest / 1000.0,
+                found.slowest_at
+            );
             if found.failed > 0 {
                 let said = found.said.join("; ");
                 self.fault(format!(
@@ -237,6 +245,9 @@ impl<'a> Runner<'a> {
         let [out, err] = [0, 1].map(|n: usize| Stdio::from(File::create(&files[n]).expect("a file")));
         let mut command = self.stack.command(args, &[(HELPER, "auto")]);
         let begun = Instant::now();
+        if let Some(since) = self.visited_since {
+            self.log += &format!("{:.1} s after the visitors began:\n", since.elapsed().as_secs_f64());
+        }
         let mut child = command.stdout(out).stderr(err).spawn().expect("docker-zdd");
         let mut signals = [(DEADLINE, Signal::INT), (DEADLINE + GRACE, Signal::KILL)].into_iter().peekable();
         let code = loop {

@@ -31,6 +31,8 @@ pub struct Found {
     pub failed: u64,
     /// Milliseconds.
     pub slowest: f64,
+    /// Seconds after they began.
+    pub slowest_at: f64,
     /// The versions that answered each of them, as they came.
     pub versions: Vec<Vec<String>>,
     /// The first failures.
@@ -144,7 +146,10 @@ impl Found {
         let number = |key: &str| summary[key].as_u64().unwrap_or_default();
         self.requests += number("requests");
         self.failed += number("failed");
-        self.slowest = self.slowest.max(summary["slowest_ms"].as_f64().unwrap_or_default());
+        let figure = |key: &str| summary[key].as_f64().unwrap_or_default();
+        if figure("slowest_ms") > self.slowest {
+            (self.slowest, self.slowest_at) = (figure("slowest_ms"), figure("slowest_at_seconds"));
+        }
         let list = |key: &str| summary[key].as_array().cloned().unwrap_or_default();
         let said = list("failures").into_iter().map(|failure| {
             format!("at {:.1}s {}", failure["at_seconds"].as_f64().unwrap_or_default(), failure["error"])

@@ -43,6 +43,8 @@ impl Rollout<'_> {
     }
 
     fn release_to(&mut self, next: &[Replica]) -> Result<(), Halt> {
+        // Those who wait do not wait for the turns of others as well: until this one's they are passed on.
+        self.with_proxies(|proxies, scene| proxies.try_out(next, scene));
         let _turn = self.turn.take().or_else(|| Some(self.compose.turn()));
         let mut leases = self.with_proxies(|proxies, scene| proxies.release(next, scene));
         let quiet = self.with_leases(&mut leases, |lease, scene| lease.stopped(scene));

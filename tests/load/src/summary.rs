@@ -25,6 +25,8 @@ pub struct Summary {
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub slowest_ms: f64,
+    /// When that one was begun.
+    pub slowest_at_seconds: f64,
     pub phases: Vec<PhaseSummary>,
     pub versions: Vec<RunSummary>,
     /// The first 1,000.
@@ -73,6 +75,7 @@ impl Report {
             p50_ms: millis(self.percentile(50.0)),
             p99_ms: millis(self.percentile(99.0)),
             slowest_ms: millis(self.percentile(100.0)),
+            slowest_at_seconds: self.slowest().map_or(0.0, |sample| sample.at.as_secs_f64()),
             phases: self.phases().iter().map(|it| self.phase(it)).collect(),
             versions: self.runs(),
             failures: failed.into_iter().take(FAILURES_LISTED).map(failure).collect(),
