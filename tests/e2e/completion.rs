@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use tempfile::TempDir;
 
-use crate::stack::with_plugins;
+use crate::stack::{older, skipped, with_plugins};
 
 const FILE: &str = "services:\n  web:\n    image: web\n  worker:\n    image: web\n  debug:\n    image: web\n    profiles: [debug]\n";
 
@@ -45,6 +45,12 @@ impl Shell {
     }
 }
 
+fn completes() -> bool {
+    let old = older("Client", 23);
+    old.iter().for_each(|docker| skipped(&format!("docker asks plugins from 23 on, and this is {docker}")));
+    old.is_none()
+}
+
 /// The function of the package bash-completion that docker's script calls, in short.
 const MINIMUM: &str = r#"
 _get_comp_words_by_ref() { words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[-1]} prev=${COMP_WORDS[-2]}; }
@@ -64,6 +70,9 @@ function=$(complete -p docker | sed -n 's/.* -F \([^ ]*\) .*/\1/p')
 
 #[test]
 fn bash_offers_what_docker_completes() {
+    if !completes() {
+        return;
+    }
     let shell = Shell::new();
     let with_package = format!(". {PACKAGE}");
     let mut helpers = vec![MINIMUM];
@@ -84,6 +93,9 @@ fn bash_offers_what_docker_completes() {
 
 #[test]
 fn docker_completes_commands_flags_values_and_services() {
+    if !completes() {
+        return;
+    }
     let shell = Shell::new();
     for (words, answer) in [
         (&["zdd", "sta"][..], &["status", ":4"][..]),

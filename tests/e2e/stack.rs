@@ -295,6 +295,13 @@ pub fn skipped(why: &str) {
     note(&format!("skipped: {}: {why}", thread::current().name().unwrap_or_default()));
 }
 
+/// The version of the `Client` or the `Server`, where it is older than this one.
+pub fn older(of: &str, major: u32) -> Option<String> {
+    let version = docker(&["version", "--format", &format!("{{{{.{of}.Version}}}}")]);
+    let number = version.split('.').next().and_then(|number| number.parse().ok());
+    (number < Some(major)).then_some(version)
+}
+
 /// Past the harness, which shows nothing of a test that passes.
 fn note(line: &str) {
     io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
