@@ -17,19 +17,13 @@ const HOOKS_END: Duration = Duration::from_secs(3);
 
 impl Engine for Docker {
     fn container_ids(&self, service: Option<&str>) -> Result<Vec<String>, CallError> {
-        let one_off = format!("label={ONE_OFF_LABEL}=False");
-        let project = format!("label={PROJECT_LABEL}={}", self.project());
         let service = service.map(|service| format!("label={SERVICE_LABEL}={service}"));
-        let filters = [Some(one_off), Some(project), service].into_iter().flatten();
-        let filters = filters.flat_map(|filter| ["--filter".to_owned(), filter]);
-        let args = ["ps", "-aq", "--no-trunc"].map(str::to_owned).into_iter().chain(filters);
-        let call = self.call(args, self.quick());
-        let text = self.runner.run(&call)?;
-        // Whatever is not in such a list counts as new later, and may be removed.
-        match text.lines().all(is_id) {
-            true => Ok(text.lines().map(str::to_owned).collect()),
-            false => Err(garbage(&call, "lines other than container IDs")),
-        }
+        let one_off = format!("label={ONE_OFF_LABEL}=False");
+        self.listed([Some(one_off), Some(self.of_project()), service].into_iter().flatten())
+    }
+
+    fn member_ids(&self) -> Result<Vec<String>, CallError> {
+        self.listed([self.of_project()].into_iter())
     }
 
     fn inspect(&self, ids: &[String]) -> Result<Vec<Container>, CallError> {
@@ -181,6 +175,22 @@ impl Engine for Docker {
 }
 
 impl Docker {
+    fn of_project(&self) -> String {
+        format!("label={PROJECT_LABEL}={}", self.project())
+    }
+
+    fn listed(&self, filters: impl Iterator<Item = String>) -> Result<Vec<String>, CallError> {
+        let filters = filters.flat_map(|filter| ["--filter".to_owned(), filter]);
+        let args = ["ps", "-aq", "--no-trunc"].map(str::to_owned).into_iter().chain(filters);
+        let call = self.call(args, self.quick());
+        let text = self.runner.run(&call)?;
+        // Whatever is not in such a list counts as new later, and may be removed.
+        match text.lines().all(is_id) {
+            true => Ok(text.lines().map(str::to_owned).collect()),
+            false => Err(garbage(&call, "lines other than container IDs")),
+        }
+    }
+
     /// Starts a program that stays, and is spoken to.
     pub fn attach(&self, words: &[String]) -> Result<Attached, CallError> {
         let call = Call { last: true, ..self.call(words, self.quick()) };

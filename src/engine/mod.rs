@@ -60,6 +60,9 @@ pub trait Engine: Sync {
     /// `oneoff=True`, runners of hooks carry no such label: neither is counted.
     fn container_ids(&self, service: Option<&str>) -> Result<Vec<String>, CallError>;
 
+    /// The IDs of all that is the project's, in all states: also one-offs, and what stands in for replicas.
+    fn member_ids(&self) -> Result<Vec<String>, CallError>;
+
     /// The replicas among these containers. One that is gone by now is left out.
     fn inspect(&self, ids: &[String]) -> Result<Vec<Container>, CallError>;
 

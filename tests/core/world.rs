@@ -479,11 +479,17 @@ impl Simulation {
 }
 
 impl Engine for World<'_> {
-    fn container_ids(&self, service: Option<&str>) -> Result<Vec<String>, CallError> {
+    fn container_ids(&self, _service: Option<&str>) -> Result<Vec<String>, CallError> {
         let world = self.simulation();
         world.answer()?;
-        let proxy = service.is_none().then(|| bridge::PROXY.to_owned());
-        Ok(world.containers.iter().map(|c| c.id.clone()).chain(proxy).collect())
+        Ok(world.containers.iter().map(|c| c.id.clone()).collect())
+    }
+
+    /// The proxy is a one-off.
+    fn member_ids(&self) -> Result<Vec<String>, CallError> {
+        let mut ids = self.container_ids(None)?;
+        ids.push(bridge::PROXY.to_owned());
+        Ok(ids)
     }
 
     fn inspect(&self, ids: &[String]) -> Result<Vec<Container>, CallError> {

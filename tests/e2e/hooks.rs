@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::stack::{HAPROXY, NGINX, Stack, app, docker, ids, skipped};
+use crate::stack::{HAPROXY, NGINX, Stack, app, compose_knows, ids};
 
 fn notes(stack: &Stack) -> Vec<String> {
     let text = fs::read_to_string(stack.folder().join("log/notes")).unwrap_or_default();
@@ -84,19 +84,8 @@ fn post_start_and_pre_stop_run_in_their_order_as_written() {
     }
 }
 
-/// Whether the Compose here is at least 5.MINOR, the first to know what is asked for; else the test is skipped.
-fn compose_5(minor: u32, what: &str) -> bool {
-    let text = docker(&["compose", "version", "--short"]);
-    let mut numbers = text.trim_start_matches('v').split('.').map(|n| n.parse::<u32>().unwrap_or_default());
-    let knows = (numbers.next(), numbers.next()) >= (Some(5), Some(minor));
-    if !knows {
-        skipped(&format!("this Compose, {text}, has no {what}"));
-    }
-    knows
-}
-
 fn knows_pre_start() -> bool {
-    compose_5(3, "pre_start")
+    compose_knows((5, 3), "pre_start")
 }
 
 #[test]
@@ -159,7 +148,7 @@ fn pre_start_runs_in_its_own_image() {
 #[test]
 #[ignore = "takes long; scripts/test long"]
 fn pre_start_has_an_entrypoint_and_volumes_of_its_own() {
-    if !compose_5(6, "pre_start with an entrypoint and volumes") {
+    if !compose_knows((5, 6), "pre_start with an entrypoint and volumes") {
         return;
     }
     let own = |folder: &str| {

@@ -1,7 +1,7 @@
 //! What cannot be rolled is refused before anything is touched: the same containers as before, exit code 2, and a
 //! sentence with the line of the file.
 
-use crate::stack::{APP, Stack, free_port};
+use crate::stack::{APP, Stack, compose_knows, free_port};
 
 /// A service that cannot be rolled.
 struct Case {
@@ -114,7 +114,11 @@ fn what_cannot_be_rolled_is_refused_and_nothing_is_touched() {
 #[test]
 fn what_has_changed_below_is_refused_and_nothing_is_touched() {
     let rest = "networks: {default: {labels: {mark: old}}}\nvolumes: {data: {labels: {mark: old}}}\n";
-    let (stack, cases) = (Stack::new("nobelow", "services: {}"), changed_below());
+    let (stack, mut cases) = (Stack::new("nobelow", "services: {}"), changed_below());
+    // 2.31 goes on with the old volume, as if nothing had changed.
+    if !compose_knows((2, 40), "question about a volume that has changed") {
+        cases.retain(|case| case.name != "volume");
+    }
     let file = file(&cases, rest);
     refuses(&stack, &cases, &file, &file.replace("mark: old", "mark: new"));
 }

@@ -302,6 +302,17 @@ pub fn older(of: &str, major: u32) -> Option<String> {
     (number < Some(major)).then_some(version)
 }
 
+/// Whether the Compose here is at least this one, the first to know what is asked for; else that is skipped.
+pub fn compose_knows(first: (u32, u32), what: &str) -> bool {
+    let text = docker(&["compose", "version", "--short"]);
+    let mut numbers = text.trim_start_matches('v').split('.').map(|n| n.parse::<u32>().unwrap_or_default());
+    let knows = (numbers.next(), numbers.next()) >= (Some(first.0), Some(first.1));
+    if !knows {
+        skipped(&format!("this Compose, {text}, has no {what}"));
+    }
+    knows
+}
+
 /// Past the harness, which shows nothing of a test that passes.
 fn note(line: &str) {
     io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();

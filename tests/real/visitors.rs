@@ -108,7 +108,12 @@ impl Inside {
         let first = networks.first()?;
         let container = format!("{name}-visitor");
         let seconds = LONGEST.as_secs().to_string();
-        let mut args = vec!["create", "--label", LABEL, "--name", &container, "--network", first, APP];
+        // As one of the project that Compose does not count, like those of "docker compose run".
+        let mut args = vec!["create", "--label", LABEL, "--name", &container, "--network", first];
+        let labels = [("project", name), ("service", "visitor"), ("oneoff", "True")];
+        let labels = labels.map(|(key, value)| format!("com.docker.compose.{key}={value}"));
+        args.extend(labels.iter().flat_map(|label| ["--label", label]));
+        args.push(APP);
         args.extend(["visit", "--seconds", &seconds]);
         args.extend(urls.keys().map(String::as_str));
         docker(&args);

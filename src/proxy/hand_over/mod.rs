@@ -150,7 +150,7 @@ impl Proxy for Session {
             }
         };
         let Some(first) = self.siblings.first() else { return };
-        let mut ours = scene.again(|| scene.engine.container_ids(None)).unwrap_or_default();
+        let mut ours = scene.again(|| scene.engine.member_ids()).unwrap_or_default();
         ours.extend(ids(&self.siblings));
         let ports = match (&self.hold, scene.help) {
             (Some(hold), _) => hold.ports.clone(),
