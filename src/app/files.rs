@@ -61,6 +61,15 @@ pub fn are_named(flags: &ComposeFlags) -> bool {
     !flags.files.is_empty() || variable(flags, "COMPOSE_FILE").is_some()
 }
 
+/// Whether some of it may come by git or from a registry. Compose keeps that in a folder which it makes before it fills it
+/// (5.6.1), so that another one at the same time would find nothing there.
+pub fn may_be_fetched(flags: &ComposeFlags, files: &Files) -> bool {
+    let is_far = |text: &str| text.contains("://") || text.contains("git@");
+    let refers = |text: &str| ["include:", "extends:"].iter().any(|key| text.contains(key));
+    chosen(flags).iter().any(|name| is_far(name))
+        || files.0.iter().any(|(_, text)| refers(text) && is_far(text))
+}
+
 /// The first of the files in this folder that Compose lays over another by itself.
 pub fn override_in(folder: &Path) -> Option<PathBuf> {
     OVERRIDES.iter().map(|name| folder.join(name)).find(|path| path.is_file())

@@ -56,13 +56,17 @@ impl Context {
         }
     }
 
-    /// The resolved project with the hashes, which are asked for in the meantime. Files that are edited between the two
-    /// are found out where a hash is not what was planned, when a container has been made of it.
+    /// The resolved project with the hashes, which are asked for in the meantime. Of files that are edited between the two,
+    /// most is found out when a container has been made of them.
     ///
     /// # Errors
     /// As [`Context::load`].
     pub fn draft_and_hashes(&self, planning: &Planning) -> Result<(Project, Hashes), Stop> {
-        let (draft, hashes) = beside(|| self.draft(planning), || self.docker().config_hashes(&[]));
+        let hashes = || self.docker().config_hashes(&[]);
+        if files::may_be_fetched(&self.flags, &self.files) {
+            return Ok((self.draft(planning)?, hashes()));
+        }
+        let (draft, hashes) = beside(|| self.draft(planning), hashes);
         Ok((draft?, hashes))
     }
 

@@ -89,7 +89,12 @@ impl Runner {
             if answer.code == 0 || !gone && !broken {
                 return Ok(answer);
             }
-            let again = gone && times > 0 || !call.once && times == REPEATS;
+            // What a hook has said itself may sound like that.
+            let is_dockers = answer.stdout.is_empty() && answer.stderr.trim().lines().count() == 1;
+            let again = match call.once {
+                true => gone && is_dockers && times > 0,
+                false => gone && times > 0 || times == REPEATS,
+            };
             if !again || !self.is_back() {
                 return Ok(answer);
             }

@@ -36,9 +36,15 @@ pub struct Host {
     log: Mutex<Vec<String>>,
     /// Who is reached in the place of containers, by ID.
     stand_ins: Mutex<BTreeMap<String, Member>>,
+    /// No proxy is on the network.
+    is_deserted: bool,
 }
 
 impl Host {
+    pub fn deserted() -> Host {
+        Host { is_deserted: true, ..Host::default() }
+    }
+
     fn rules(&self) -> Rules {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -168,7 +174,7 @@ pub fn disconnect(container: &mut Container) {
     container.networks.insert(NAME.to_owned(), Endpoint { network: NAME.to_owned(), ..Endpoint::default() });
 }
 
-/// A proxy is on it, and whoever stands in for containers.
+/// A proxy is on it, unless it is deserted, and whoever stands in for containers.
 pub fn network(containers: &[Container], host: Option<&Host>) -> Network {
     let proxy = Member {
         id: PROXY.to_owned(),
@@ -191,7 +197,7 @@ pub fn network(containers: &[Container], host: Option<&Host>) -> Network {
             .iter()
             .filter_map(member)
             .chain(host.into_iter().flat_map(Host::stand_ins))
-            .chain([proxy])
+            .chain((!host.is_some_and(|host| host.is_deserted)).then_some(proxy))
             .collect(),
         free: None,
     }

@@ -155,6 +155,30 @@ fn connections_wait_where_a_container_must_be_alone() {
     assert_snapshot!(told(file, vec![outdated("web", 1)]));
 }
 
+/// Only the port of the machine is held. Should the run be killed, the new one gets those who wait.
+#[test]
+fn where_nobody_else_is_those_outside_wait_all_the_same() {
+    let project = project("services: {web: {image: app, ports: [{target: 80, published: '80'}]}}");
+    let published = vec![Published { on: None, port: 80, target: 80, protocol: Protocol::Tcp }];
+    let old = Container { published, ..outdated("web", 1) };
+    let world = World::new(&project, vec![old]).on_a_deserted_network();
+    let plan = world.plan(&Request::default());
+    world.perform(&plan, None).expect("no promise is broken");
+    let log = world.host().log();
+    let told: Vec<_> = log.iter().filter_map(|line| line.strip_prefix("stand-in-on-host: ")).collect();
+    assert_snapshot!(told.join("\n"), @"
+    hold 80-80=80
+    target 10.0.0.2
+    target 10.0.0.2
+    wait 60000
+    next 10.0.0.2
+    next 10.0.0.2
+    target 10.0.0.2
+    target 10.0.0.2
+    leave 15 60000
+    ");
+}
+
 #[test]
 fn a_plan_says_what_cannot_wait() {
     let project =

@@ -115,8 +115,17 @@ impl<'a> World<'a> {
 
     /// Whoever runs has an address, and connections are handed over.
     pub fn on_a_network(self) -> World<'a> {
+        self.with_host(Host::default())
+    }
+
+    /// On a network where nobody else is.
+    pub fn on_a_deserted_network(self) -> World<'a> {
+        self.with_host(Host::deserted())
+    }
+
+    fn with_host(self, host: Host) -> World<'a> {
         let mut world = self.simulation();
-        world.host = Some(Arc::default());
+        world.host = Some(Arc::new(host));
         for at in 0..world.containers.len() {
             let mut container = world.containers[at].clone();
             match running(&container) {

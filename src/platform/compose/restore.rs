@@ -33,6 +33,7 @@ impl Rollout<'_> {
             back => back,
         };
         let back = back.map_err(text)?;
+        self.let_others_start();
         self.stand_down();
         self.await_restored(&back)
     }
@@ -87,6 +88,7 @@ impl Rollout<'_> {
     fn start_again(&self, old: &[Replica]) -> Result<(), CallError> {
         let (serving, others): (Vec<_>, Vec<_>) =
             old.iter().cloned().partition(|c| c.state == State::Running);
+        let _turn = self.is_handed_over().then(|| self.take_turn()).flatten();
         // Whoever still asks for a new one, or waits, is not sent to them before they are ready.
         self.again(|| self.start_watched(&serving))?;
         self.again(|| self.engine().start(&ids(&others)))?;

@@ -190,11 +190,15 @@ impl Rollout<'_> {
             self.hooks().pre_stop(&healthy, Generation::New);
             leases.extend(self.with_proxies(|proxies, scene| proxies.let_go(&healthy, scene)));
         }
-        let _turn = self.is_handed_over().then(|| self.take_turn());
+        let turn = self.is_handed_over().then(|| self.take_turn()).flatten();
         self.stop(replicas, Generation::New, false, &mut leases)?;
         // Whoever goes on asking is not to be helped: they are not wanted.
         let _ = self.with_leases(&mut leases, |lease, scene| lease.stopped(scene));
         self.give_back(leases, true);
+        if self.with_proxies(|proxies, _| proxies.keeps_addresses()) {
+            // Nobody else gets such an address before the old ones run again.
+            self.turn = turn.or_else(|| self.turn.take());
+        }
         Ok(())
     }
 

@@ -111,8 +111,10 @@ impl<'a> Rollout<'a> {
         self.with_proxies(|proxies, scene| proxies.expect(scene));
         let new = || self.ids_since(known).unwrap_or_default();
         let result = self.meanwhile(up, || self.with_proxies(|proxies, scene| proxies.starting(&new, scene)));
-        let new = self.made_since(known)?;
-        self.with_proxies(|proxies, scene| proxies.started(&new, scene));
+        let new = self.made_since(known);
+        let found = new.as_deref().unwrap_or_default();
+        self.with_proxies(|proxies, scene| proxies.started(found, scene));
+        new?;
         result
     }
 

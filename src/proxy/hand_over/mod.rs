@@ -413,10 +413,10 @@ fn wait(
     Ok(())
 }
 
-/// With who is on them now; `None` where that cannot be read, which is said.
+/// With who is on them now; `None` where there are none, or where that cannot be read, which is said.
 fn networks_of(containers: &[Replica], scene: &Scene) -> Option<Vec<Network>> {
     let ids = network_ids(containers.iter().flat_map(|c| c.networks.values()));
-    let networks = scene.again(|| scene.engine.networks(&ids));
+    let networks = (!ids.is_empty()).then(|| scene.again(|| scene.engine.networks(&ids)))?;
     if let Err(error) = &networks {
         scene.reporter.warn(&format!("the networks cannot be read: {error}"));
     }
