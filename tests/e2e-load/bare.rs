@@ -258,6 +258,9 @@ fn nobody_notices(proxy: &Proxy) {
     Bare::serving(proxy).is_rolled_unnoticed(proxy.name);
 }
 
+/// A rollout that takes longer says what it did.
+const SLOW: Duration = Duration::from_secs(20);
+
 impl Bare {
     /// Version 1 finishes what it has begun when it is told to end, version 2 exits at once, version 3 does not listen.
     pub fn is_rolled_unnoticed(&self, name: &str) {
@@ -267,7 +270,11 @@ impl Bare {
         for (version, on_term) in [("2", "exit"), ("3", "ignore"), ("4", "finish")] {
             clients.iter().for_each(|load| load.mark(&format!("to {version}")));
             let begun = Instant::now();
-            said.push_str(&bare.up(&tool, version, on_term));
+            let this = bare.up(&tool, version, on_term);
+            if begun.elapsed() > SLOW {
+                println!("to version {version} in {:?}:\n{this}", begun.elapsed());
+            }
+            said.push_str(&this);
             took += begun.elapsed();
             if !clients.iter().all(|load| load.wait_version(version, TIMEOUT)) {
                 let reports: String = clients.into_iter().map(|load| load.stop().to_string()).collect();
