@@ -140,6 +140,13 @@ apt_update() {
     APT_UPDATED=yes
 }
 
+# unpack_debian RELEASE FOLDER PACKAGES: unpacks packages (a,b,...) of any Debian release, which sets none of them up.
+unpack_debian() {
+    ensure mmdebstrap
+    quietly mmdebstrap --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --variant=extract \
+        --aptopt='Acquire::Check-Valid-Until "false"' --include="$3" "$1" "$2"
+}
+
 apt_install() {
     apt_update
     say "Installing $*"

@@ -133,7 +133,7 @@ impl Engine for Docker {
     }
 
     fn running_hooks(&self, service: &str) -> Result<Vec<ContainerRef>, CallError> {
-        let project = format!("label={PROJECT_LABEL}={}", self.project());
+        let project = self.of_project();
         let hook = format!("label={PRE_START_LABEL}={service}");
         let args = ["ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}", "--filter", &project];
         let call = self.last_call(args.into_iter().chain(["--filter", &hook]));
@@ -233,7 +233,7 @@ impl Docker {
 
     /// Rings for every event that can change a container's fitness, until the listener is dropped.
     pub fn listen(&self, on_event: impl Fn() + Send + 'static) -> Result<Listener, CallError> {
-        let project = format!("label={PROJECT_LABEL}={}", self.project());
+        let project = self.of_project();
         let events = EVENTS.iter().map(|event| format!("event={event}"));
         let filters = ["type=container".to_owned(), project].into_iter().chain(events);
         self.listen_for("{{.ID}} {{.Status}}", filters, on_event)

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use tempfile::TempDir;
 
-use crate::stack::{older, skipped, with_plugins};
+use crate::stack::{docker_knows, with_plugins};
 
 const FILE: &str = "services:\n  web:\n    image: web\n  worker:\n    image: web\n  debug:\n    image: web\n    profiles: [debug]\n";
 
@@ -46,9 +46,7 @@ impl Shell {
 }
 
 fn completes() -> bool {
-    let old = older("Client", 23);
-    old.iter().for_each(|docker| skipped(&format!("docker asks plugins from 23 on, and this is {docker}")));
-    old.is_none()
+    docker_knows("Client", 23, "completion by plugins")
 }
 
 /// The function of the package bash-completion that docker's script calls, in short.

@@ -18,7 +18,7 @@ use crate::{
     draining::posts,
     rolling::served,
     signals::hear_signals,
-    stack::{HELPER, Seen, Stack, ids, older, skipped, wait_until, with_plugins},
+    stack::{HELPER, Seen, Stack, docker_knows, ids, wait_until, with_plugins},
 };
 
 /// A `docker zdd up app` that goes on, with all that it writes in a file.
@@ -75,9 +75,7 @@ impl Run {
 
 /// Else a rollout goes on to its end.
 fn hands_signals_on() -> bool {
-    let old = older("Client", 25);
-    old.iter().for_each(|docker| skipped(&format!("docker tells plugins from 25 on, and this is {docker}")));
-    old.is_none()
+    docker_knows("Client", 25, "way to tell a plugin of a signal")
 }
 
 const TWO: &str = "deploy: {replicas: 2}";

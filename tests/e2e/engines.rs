@@ -6,7 +6,7 @@ use crate::{
     relay::Relay,
     remote::{Far, first_hour},
     rolling::served,
-    stack::{APP, Stack, TIMEOUT, app, docker, finish, ids, older, plain_app, skipped, traffic, wait_until},
+    stack::{APP, Stack, TIMEOUT, app, docker, docker_knows, finish, ids, plain_app, traffic, wait_until},
 };
 
 /// The engine of the tests, by a helper.
@@ -51,8 +51,8 @@ fn what_is_built_twice_is_left_alone() {
 /// Engines from 25 on look that often while a container boots; Compose refuses the key for an older one.
 #[test]
 fn a_container_is_healthy_as_soon_as_it_is_asked_at_the_start() {
-    if let Some(engine) = older("Server", 25) {
-        return skipped(&format!("start_interval came with Engine 25, and this is {engine}"));
+    if !docker_knows("Server", 25, "start_interval") {
+        return;
     }
     let file = app("").replace("interval: 1s", "interval: 1m\n      start_interval: 200ms");
     let stack = Stack::new("start-interval", &format!("services:\n{file}"));

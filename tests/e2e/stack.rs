@@ -295,20 +295,22 @@ pub fn skipped(why: &str) {
     note(&format!("skipped: {}: {why}", thread::current().name().unwrap_or_default()));
 }
 
-/// The version of the `Client` or the `Server`, where it is older than this one.
-pub fn older(of: &str, major: u32) -> Option<String> {
-    let version = docker(&["version", "--format", &format!("{{{{.{of}.Version}}}}")]);
-    let number = version.split('.').next().and_then(|number| number.parse().ok());
-    (number < Some(major)).then_some(version)
+/// Whether docker's `Client`, or its `Server`, is at least this one, the first to know what is asked for; else that is skipped.
+pub fn docker_knows(of: &str, first: u32, what: &str) -> bool {
+    knows(of, &docker(&["version", "--format", &format!("{{{{.{of}.Version}}}}")]), (first, 0), what)
 }
 
-/// Whether the Compose here is at least this one, the first to know what is asked for; else that is skipped.
+/// The same of Compose.
 pub fn compose_knows(first: (u32, u32), what: &str) -> bool {
-    let text = docker(&["compose", "version", "--short"]);
-    let mut numbers = text.trim_start_matches('v').split('.').map(|n| n.parse::<u32>().unwrap_or_default());
+    knows("Compose", &docker(&["compose", "version", "--short"]), first, what)
+}
+
+fn knows(who: &str, version: &str, first: (u32, u32), what: &str) -> bool {
+    let mut numbers =
+        version.trim_start_matches('v').split('.').map(|n| n.parse::<u32>().unwrap_or_default());
     let knows = (numbers.next(), numbers.next()) >= (Some(first.0), Some(first.1));
     if !knows {
-        skipped(&format!("this Compose, {text}, has no {what}"));
+        skipped(&format!("{who} {version} has no {what}, which {}.{} has", first.0, first.1));
     }
     knows
 }

@@ -197,7 +197,7 @@ impl Rollout<'_> {
         self.give_back(leases, true);
         if self.with_proxies(|proxies, _| proxies.keeps_addresses()) {
             // Nobody else gets such an address before the old ones run again.
-            self.turn = turn.or_else(|| self.turn.take());
+            self.turn = self.turn.take().or(turn);
         }
         Ok(())
     }
