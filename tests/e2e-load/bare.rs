@@ -258,8 +258,9 @@ fn nobody_notices(proxy: &Proxy) {
     Bare::serving(proxy).is_rolled_unnoticed(proxy.name);
 }
 
-/// A rollout that takes longer says what it did.
+/// Where a rollout takes longer, or an answer, it is printed what was done meanwhile.
 const SLOW: Duration = Duration::from_secs(20);
+const SLOW_ANSWER: Duration = Duration::from_millis(500);
 
 impl Bare {
     /// Version 1 finishes what it has begun when it is told to end, version 2 exits at once, version 3 does not listen.
@@ -284,8 +285,11 @@ impl Bare {
         let reports: Vec<_> = clients.into_iter().map(Running::stop).collect();
         let (requests, failed): (usize, usize) =
             reports.iter().fold((0, 0), |(all, bad), r| (all + r.requests(), bad + r.failed().len()));
-        let slowest = reports.iter().filter_map(|report| report.slowest()).map(|sample| sample.latency).max();
-        let slowest = slowest.map_or(0, |latency| latency.as_millis());
+        let slowest = reports.iter().filter_map(Report::slowest).max_by_key(|sample| sample.latency);
+        if let Some(late) = slowest.filter(|sample| sample.latency > SLOW_ANSWER) {
+            println!("{late:?}, with marks at {:?}:\n{said}", reports[0].marks());
+        }
+        let slowest = slowest.map_or(0, |sample| sample.latency.as_millis());
         println!("{name} with {}: {requests} {failed} {slowest} {}", tool.name(), took.as_millis());
         if let Tool::Zdd = tool {
             for report in reports {

@@ -3,20 +3,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    thread,
     time::{Duration, Instant},
 };
 
-use super::{END_QUIET, lookup::Lookups};
+use super::{
+    END_QUIET,
+    lookup::{COUNT_AGAIN, Lookups},
+};
 use crate::{
     engine::{ContainerRef, Network, Replica, references},
-    helper::protocol::{Clause, Mac, Pair, Request},
+    helper::{
+        Help,
+        protocol::{Clause, Mac, Pair, Request},
+    },
     proxy::{Lease, Scene},
     stage::Halt,
     wait::{Ended, Heed, Look},
 };
 
-/// How often it is counted who asks for an address.
-const COUNT_AGAIN: Duration = Duration::from_millis(100);
 /// Nobody asks for an address any more when nobody has for so long, and for three times as long as it took between two
 /// connections before.
 const QUIET: Duration = Duration::from_secs(1);
@@ -110,35 +115,19 @@ impl HandedOver {
         }
     }
 
-    /// Connections that were begun with an old address go on only as long as they are steered, so proxies are asked to
-    /// close them as well. Whether there are any.
-    fn lets_go(&self, heir: &ContainerRef, scene: &Scene) -> bool {
-        let Some(help) = scene.help else { return false };
-        let taken = help.inside(heir, &Request::Taken).ok().and_then(|answer| answer.number("connections"));
-        let some = taken.is_some_and(|number| number > 0);
-        if some {
-            let _ = help.inside(heir, &Request::Part { quiet: END_QUIET, limit: END_FOR });
-        }
-        some
-    }
-
     fn await_quiet(&self, scene: &Scene) -> Result<(), Halt> {
+        let Some(help) = scene.help else { return Ok(()) };
         let clock = || scene.waiter.clock.now();
         let mut lookups = Lookups::new(&self.networks, self.addresses(), clock());
-        let (mut number, mut last) = (self.asked(scene), clock());
+        let mut asks = Asks { number: self.asked(scene), last: clock() };
         let ended = scene.waiter.until(Some(ASKED_AT_MOST), Heed::Urgent, || {
-            let now = self.asked(scene);
-            if std::mem::replace(&mut number, now) != now {
-                last = clock();
-            }
-            lookups.tell(scene);
-            let quiet =
-                quiet_after(number.saturating_sub(self.before), last.saturating_duration_since(self.began));
-            let since = clock().saturating_duration_since(last);
-            let left = quiet.saturating_sub(since);
-            let open = self.heirs.iter().filter(|heir| self.lets_go(heir, scene)).count();
-            let is_quiet = left.is_zero() && open == 0 && lookups.is_over();
-            Ok::<_, Halt>(if is_quiet {
+            lookups.tell(scene, || asks.count(self.asked(scene), clock()));
+            let look = || asks.count(self.asked(scene), clock());
+            let parted = scene.waiter.meanwhile(COUNT_AGAIN, || all_have_parted(&self.heirs, help), look);
+            let time = asks.last.saturating_duration_since(self.began);
+            let quiet = quiet_after(asks.number.saturating_sub(self.before), time);
+            let left = quiet.saturating_sub(clock().saturating_duration_since(asks.last));
+            Ok::<_, Halt>(if left.is_zero() && parted && lookups.is_over() {
                 Look::Done(())
             } else {
                 Look::Again(left.clamp(A_MOMENT, COUNT_AGAIN))
@@ -149,6 +138,39 @@ impl HandedOver {
             _ => Ok(()),
         }
     }
+}
+
+/// Connections to the addresses.
+struct Asks {
+    number: u64,
+    /// When the last one was counted.
+    last: Instant,
+}
+
+impl Asks {
+    fn count(&mut self, number: u64, now: Instant) {
+        if std::mem::replace(&mut self.number, number) != number {
+            self.last = now;
+        }
+    }
+}
+
+/// Connections that were begun with an old address go on only as long as they are steered, so proxies are asked to close
+/// them as well. Whether there are none.
+fn all_have_parted(heirs: &[ContainerRef], help: &dyn Help) -> bool {
+    thread::scope(|scope| {
+        let heirs: Vec<_> = heirs.iter().map(|heir| scope.spawn(|| has_parted(heir, help))).collect();
+        heirs.into_iter().all(|heir| heir.join().unwrap_or(true))
+    })
+}
+
+fn has_parted(heir: &ContainerRef, help: &dyn Help) -> bool {
+    let taken = help.inside(heir, &Request::Taken).ok().and_then(|answer| answer.number("connections"));
+    let none = taken.is_none_or(|number| number == 0);
+    if !none {
+        let _ = help.inside(heir, &Request::Part { quiet: END_QUIET, limit: END_FOR });
+    }
+    none
 }
 
 /// How long nobody must have asked, after so many connections in so long a time.
@@ -188,7 +210,40 @@ impl Lease for HandedOver {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
+    use crate::helper::{Answer, Asked, StandIn, Trouble};
+
+    /// Each heir has a connection, and parts with it when all of them are asked to.
+    struct Together(Barrier);
+
+    impl Help for Together {
+        fn inside(&self, _: &ContainerRef, request: &Request) -> Result<Answer, Trouble> {
+            if let Request::Part { .. } = request {
+                self.0.wait();
+            }
+            Answer::parse("ok connections=1")
+        }
+        fn on_host(&self, _: &Request) -> Result<Answer, Trouble> {
+            unreachable!("it is for the heirs")
+        }
+        fn asked(&self) -> Result<Asked, Trouble> {
+            unreachable!("it is for the heirs")
+        }
+        fn stand_in(&self, _: &StandIn, _: &dyn Fn(&str)) -> Result<ContainerRef, Trouble> {
+            unreachable!("it is for the heirs")
+        }
+        fn prepare(&self, _: &ContainerRef) {}
+        fn leave(&self, _: &ContainerRef) {}
+        fn dismiss(&self, _: &ContainerRef) {}
+    }
+
+    #[test]
+    fn heirs_do_not_wait_for_each_other() {
+        let heirs = ["a", "b", "c"].map(|id| ContainerRef { id: id.to_owned(), name: id.to_owned() });
+        assert!(!all_have_parted(&heirs, &Together(Barrier::new(heirs.len()))));
+    }
 
     #[test]
     fn it_takes_longer_to_be_sure_where_connections_are_rare() {

@@ -19,6 +19,8 @@ use crate::{
     text::join,
 };
 
+/// How often it is counted who asks for an address.
+pub const COUNT_AGAIN: Duration = Duration::from_millis(100);
 /// One that watches Docker, or asks its name server every second, has noticed by now.
 const NOTICES_WITHIN: Duration = Duration::from_millis(1500);
 /// A client that has not used its connection by then does not soon.
@@ -112,8 +114,9 @@ impl<'a> Lookups<'a> {
         Lookups { networks, addresses, ended, sought: false, noticed: None, seen, deaf, closing, renewing }
     }
 
-    /// Tells those whose configuration names the service at once, and anybody else who still asks.
-    pub fn tell(&mut self, scene: &Scene) {
+    /// Tells those whose configuration names the service at once, and anybody else who still asks. While it waits for
+    /// their clients it looks.
+    pub fn tell(&mut self, scene: &Scene, mut look: impl FnMut()) {
         let told = self.closing.drain(..);
         told.for_each(|proxy| scene.help.into_iter().for_each(|help| help.leave(&proxy)));
         if !std::mem::replace(&mut self.sought, true) {
@@ -122,20 +125,20 @@ impl<'a> Lookups<'a> {
                 all.iter().filter(|c| program::runs(&c.command, RENEWS) && c.service != scene.service.name);
             self.renewing = renew.map(Container::reference).collect();
             for container in all.into_iter().filter(|c| names_service(c, scene)) {
-                self.tell_one(&container, scene);
+                self.tell_one(&container, scene, &mut look);
             }
         }
         let since = scene.waiter.clock.now().saturating_duration_since(self.ended);
         if since > RENEWS_WITHIN {
             for proxy in std::mem::take(&mut self.renewing) {
-                self.let_clients_go(proxy, scene);
+                self.let_clients_go(proxy, scene, &mut look);
             }
         }
         if since > NOTICES_WITHIN {
             let sources = self.sources(scene);
             let asking = self.members(|member| member.addresses.iter().any(|a| sources.contains(a)));
             for container in inspect(asking, scene) {
-                self.tell_one(&container, scene);
+                self.tell_one(&container, scene, &mut look);
             }
         }
     }
@@ -162,12 +165,12 @@ impl<'a> Lookups<'a> {
         asked.iter().filter(still).map(|((_, from), _)| *from).collect()
     }
 
-    fn tell_one(&mut self, container: &Container, scene: &Scene) {
+    fn tell_one(&mut self, container: &Container, scene: &Scene, look: &mut impl FnMut()) {
         if !self.seen.insert(container.id.clone()) || container.service == scene.service.name {
             return;
         }
         let told = first_program(container, scene).is_some_and(|program| {
-            self.let_clients_go(container.reference(), scene);
+            self.let_clients_go(container.reference(), scene, look);
             scene.engine.signal(&container.id, program.signal).is_ok()
         });
         match told {
@@ -180,10 +183,10 @@ impl<'a> Lookups<'a> {
 
     /// A program that reads its configuration again closes the connections that its clients keep for their next request,
     /// and loses one that crosses this (1 in 1,100 requests behind nginx and httpd). They are asked to close them before.
-    fn let_clients_go(&mut self, proxy: ContainerRef, scene: &Scene) {
+    fn let_clients_go(&mut self, proxy: ContainerRef, scene: &Scene, look: &mut impl FnMut()) {
         let Some(help) = scene.help else { return };
-        let _ =
-            help.inside(&proxy, &Request::End { quiet: END_QUIET, limit: CLIENTS_GO_WITHIN, ports: vec![] });
+        let end = Request::End { quiet: END_QUIET, limit: CLIENTS_GO_WITHIN, ports: vec![] };
+        let _ = scene.waiter.meanwhile(COUNT_AGAIN, || help.inside(&proxy, &end), look);
         self.closing.push(proxy);
     }
 
