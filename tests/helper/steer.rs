@@ -2,7 +2,10 @@
 
 use crate::net::{BRIDGE, V, VERSIONS};
 use crate::pair::Pair;
-use crate::traffic::{seen_from, who, who_by_udp};
+use crate::process::{Helper, comes_true};
+use crate::traffic::{Connection, Server, abort, seen_from, who, who_by_udp};
+use std::thread;
+use std::time::Duration;
 
 #[test]
 fn new_connections_go_to_the_successor_and_those_that_were_begun_stay() {
@@ -120,5 +123,74 @@ fn a_change_is_made_whole_or_not_at_all() {
         let answer = pair.host.ask(format!("change {steer} ; {wrong}"));
         assert!(answer.starts_with("error ENODEV ") || answer.starts_with("error syntax "), "{answer}");
         assert_eq!(pair.asks(V::Four), "old");
+    }
+}
+
+/// A connection from this port, asked once and ended; or the port of one, where none is given.
+fn used(pair: &Pair, port: Option<u16>, v: V) -> (u16, String) {
+    let (from, to) = (&pair.client.namespace, pair.old.address(v));
+    let mut connection = match port {
+        Some(port) => Connection::open_from(from, port, to).expect("it is accepted"),
+        None => Connection::open(from, to).expect("it is accepted"),
+    };
+    let who = connection.who();
+    let port = connection.stream().local_addr().expect("it is bound").port();
+    // At once, so that the port may be used again; the kernel needs a moment to forget that the flow was open.
+    abort(connection.stream());
+    drop(connection);
+    thread::sleep(Duration::from_millis(50));
+    (port, who)
+}
+
+#[test]
+fn a_port_that_is_used_again_goes_where_a_new_one_would() {
+    let Some(mut pair) = Pair::new() else { return };
+    for v in VERSIONS {
+        let finish = format!("change finish {}", pair.old.address(v));
+        pair.change("steer");
+        let (port, first) = used(&pair, None, v);
+        pair.host.ok(&finish);
+        assert_eq!((first.as_str(), used(&pair, Some(port), v).1.as_str()), ("new", "old"));
+        pair.change("steer");
+        let mut again =
+            Connection::open_from(&pair.client.namespace, port, pair.old.address(v)).expect("it is accepted");
+        // Also when what has ended is forgotten.
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!([again.who(), again.who()], ["new", "new"]);
+        drop(again);
+        assert!(comes_true(5, || pair.host.number("flows", "open") == 0));
+
+        let (port, first) = used(&pair, None, v);
+        pair.host.ok(format!("change exempt {}", pair.client.mac()));
+        assert_eq!((first.as_str(), used(&pair, Some(port), v).1.as_str()), ("new", "old"));
+        pair.host.ok(format!("change include {}", pair.client.mac()));
+        pair.host.ok(&finish);
+    }
+}
+
+#[test]
+fn a_mac_that_is_somebody_elses_gets_nothing_that_its_owner_had() {
+    let Some(mut pair) = Pair::new() else { return };
+    // Of one that was guarded, by one that has ended since.
+    let before = pair.net.container(4);
+    let _server = Server::start(&before, "before");
+    let mut take = Helper::start(&before.namespace, "container");
+    take.ok(format!("take {} {}", before.own(V::Four), before.own(V::Six)));
+    for v in VERSIONS {
+        let guard = format!("guard {BRIDGE} {} {}", pair.old.end(v), before.end(v));
+        pair.host.ok(format!("change {guard}"));
+        let (ended, first) = used(&pair, None, v);
+        let (mut open, second) = pair.connect(v);
+        assert_eq!([first.as_str(), second.as_str()], ["before", "before"]);
+        let gone = format!("switch {BRIDGE} {} {}", before.end(v), pair.old.end(v));
+        pair.host.ok(format!("change finish {} ; {gone}", pair.old.address(v)));
+        assert!(comes_true(5, || pair.host.number("flows", "open") == 1));
+        // It has the MAC of the one that has ended.
+        let other = format!("steer {BRIDGE} {} {}", pair.new.end(v), before.end(v));
+        pair.host.ok(format!("change release {} ; {other}", before.address(v)));
+        assert_eq!(pair.host.number("flows", "open"), 0);
+        assert_eq!(used(&pair, Some(ended), v).1, "old");
+        assert_eq!(open.who(), "ConnectionReset");
+        pair.host.ok(format!("change finish {} ; finish {}", pair.new.address(v), before.address(v)));
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use crate::{
     },
     proxy::{Lease, Scene},
     stage::Halt,
-    wait::{Ended, Heed, Look},
+    wait::{Ended, Heed, Look, Waiter},
 };
 
 /// Nobody asks for an address any more when nobody has for so long, and for three times as long as it took between two
@@ -84,7 +85,7 @@ impl HandedOver {
     /// New connections go to the heirs. These reach the old ones themselves, as members of a cluster must.
     pub fn steer(&mut self, networks: &[Network], scene: &Scene) -> Vec<Clause> {
         self.networks = networks.to_vec();
-        self.before = self.asked(scene);
+        self.before = self.asked(scene).unwrap_or(0);
         let steered = self.pairs.iter().flat_map(|(id, pairs)| {
             let clause = if self.ended.contains(id) { Clause::Switch } else { Clause::Steer };
             pairs.iter().cloned().map(clause)
@@ -100,11 +101,11 @@ impl HandedOver {
         self.pairs.values().flatten().map(|pair| pair.from.address).collect()
     }
 
-    /// Connections to the addresses so far.
-    fn asked(&self, scene: &Scene) -> u64 {
-        let (addresses, asked) = (self.addresses(), scene.help.and_then(|help| help.asked().ok()));
-        let ours = asked.iter().flatten().filter(|((to, _), _)| addresses.contains(to));
-        ours.map(|(_, number)| number).sum()
+    /// Connections to the addresses so far, where a helper says it.
+    fn asked(&self, scene: &Scene) -> Option<u64> {
+        let (addresses, asked) = (self.addresses(), scene.help?.asked().ok()?);
+        let ours = asked.iter().filter(|((to, _), _)| addresses.contains(to));
+        Some(ours.map(|(_, number)| number).sum())
     }
 
     fn change(&self, clauses: Vec<Clause>, scene: &Scene) {
@@ -119,20 +120,27 @@ impl HandedOver {
         let Some(help) = scene.help else { return Ok(()) };
         let clock = || scene.waiter.clock.now();
         let mut lookups = Lookups::new(&self.networks, self.addresses(), clock());
-        let mut asks = Asks { number: self.asked(scene), last: clock() };
+        let mut asks = Asks { number: self.asked(scene).unwrap_or(self.before), last: clock() };
+        // Nobody else is to look again because an heir has answered.
+        let turns = Waiter { waker: Arc::default(), ..scene.waiter.clone() };
         let ended = scene.waiter.until(Some(ASKED_AT_MOST), Heed::Urgent, || {
-            lookups.tell(scene, || asks.count(self.asked(scene), clock()));
-            let look = || asks.count(self.asked(scene), clock());
-            let parted = scene.waiter.meanwhile(COUNT_AGAIN, || all_have_parted(&self.heirs, help), look);
+            let mut look = || asks.count(self.asked(scene), clock());
+            lookups.tell(scene, &turns, &mut look);
+            let taken: Vec<_> = self.heirs.iter().filter(|heir| has_taken(heir, help)).collect();
+            if !taken.is_empty() {
+                turns.meanwhile(COUNT_AGAIN, || part(&taken, help), &mut look);
+            }
+            look();
             let time = asks.last.saturating_duration_since(self.began);
             let quiet = quiet_after(asks.number.saturating_sub(self.before), time);
             let left = quiet.saturating_sub(clock().saturating_duration_since(asks.last));
-            Ok::<_, Halt>(if left.is_zero() && parted && lookups.is_over() {
+            Ok::<_, Halt>(if left.is_zero() && taken.is_empty() && lookups.is_over() {
                 Look::Done(())
             } else {
                 Look::Again(left.clamp(A_MOMENT, COUNT_AGAIN))
             })
         })?;
+        lookups.leave(scene);
         match ended {
             Ended::Deadline => lookups.fail(scene),
             _ => Ok(()),
@@ -148,29 +156,25 @@ struct Asks {
 }
 
 impl Asks {
-    fn count(&mut self, number: u64, now: Instant) {
-        if std::mem::replace(&mut self.number, number) != number {
-            self.last = now;
+    fn count(&mut self, number: Option<u64>, now: Instant) {
+        if let Some(number) = number.filter(|number| *number != self.number) {
+            (self.number, self.last) = (number, now);
         }
     }
 }
 
-/// Connections that were begun with an old address go on only as long as they are steered, so proxies are asked to close
-/// them as well. Whether there are none.
-fn all_have_parted(heirs: &[ContainerRef], help: &dyn Help) -> bool {
-    thread::scope(|scope| {
-        let heirs: Vec<_> = heirs.iter().map(|heir| scope.spawn(|| has_parted(heir, help))).collect();
-        heirs.into_iter().all(|heir| heir.join().unwrap_or(true))
-    })
+/// Whether it has connections that were begun with an old address.
+fn has_taken(heir: &ContainerRef, help: &dyn Help) -> bool {
+    let taken = help.inside(heir, &Request::Taken).ok();
+    taken.and_then(|taken| taken.number("connections")).is_some_and(|number| number > 0)
 }
 
-fn has_parted(heir: &ContainerRef, help: &dyn Help) -> bool {
-    let taken = help.inside(heir, &Request::Taken).ok().and_then(|answer| answer.number("connections"));
-    let none = taken.is_none_or(|number| number == 0);
-    if !none {
-        let _ = help.inside(heir, &Request::Part { quiet: END_QUIET, limit: END_FOR });
-    }
-    none
+/// Such connections go on only as long as they are steered, so proxies are asked to close them as well.
+fn part(heirs: &[&ContainerRef], help: &dyn Help) {
+    let request = Request::Part { quiet: END_QUIET, limit: END_FOR };
+    thread::scope(|scope| {
+        heirs.iter().for_each(|heir| drop(scope.spawn(|| help.inside(heir, &request))));
+    });
 }
 
 /// How long nobody must have asked, after so many connections in so long a time.
@@ -215,15 +219,13 @@ mod tests {
     use super::*;
     use crate::helper::{Answer, Asked, StandIn, Trouble};
 
-    /// Each heir has a connection, and parts with it when all of them are asked to.
+    /// Each heir parts with its connections when all of them are asked to.
     struct Together(Barrier);
 
     impl Help for Together {
-        fn inside(&self, _: &ContainerRef, request: &Request) -> Result<Answer, Trouble> {
-            if let Request::Part { .. } = request {
-                self.0.wait();
-            }
-            Answer::parse("ok connections=1")
+        fn inside(&self, _: &ContainerRef, _: &Request) -> Result<Answer, Trouble> {
+            self.0.wait();
+            Answer::parse("ok")
         }
         fn on_host(&self, _: &Request) -> Result<Answer, Trouble> {
             unreachable!("it is for the heirs")
@@ -242,7 +244,18 @@ mod tests {
     #[test]
     fn heirs_do_not_wait_for_each_other() {
         let heirs = ["a", "b", "c"].map(|id| ContainerRef { id: id.to_owned(), name: id.to_owned() });
-        assert!(!all_have_parted(&heirs, &Together(Barrier::new(heirs.len()))));
+        part(&heirs.each_ref(), &Together(Barrier::new(heirs.len())));
+    }
+
+    #[test]
+    fn who_does_not_answer_has_counted_nothing() {
+        let (began, later) = (Instant::now(), Instant::now() + QUIET);
+        let mut asks = Asks { number: 3, last: began };
+        asks.count(None, later);
+        asks.count(Some(3), later);
+        assert_eq!((asks.number, asks.last), (3, began));
+        asks.count(Some(4), later);
+        assert_eq!((asks.number, asks.last), (4, later));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
     proxy::{Scene, program},
     stage::Halt,
     text::join,
+    wait::Waiter,
 };
 
 /// How often it is counted who asks for an address.
@@ -114,33 +115,38 @@ impl<'a> Lookups<'a> {
         Lookups { networks, addresses, ended, sought: false, noticed: None, seen, deaf, closing, renewing }
     }
 
-    /// Tells those whose configuration names the service at once, and anybody else who still asks. While it waits for
-    /// their clients it looks.
-    pub fn tell(&mut self, scene: &Scene, mut look: impl FnMut()) {
-        let told = self.closing.drain(..);
-        told.for_each(|proxy| scene.help.into_iter().for_each(|help| help.leave(&proxy)));
+    /// Tells those whose configuration names the service at once, and anybody else who still asks. While their clients
+    /// are waited for it looks, in `turns`.
+    pub fn tell(&mut self, scene: &Scene, turns: &Waiter, look: &mut dyn FnMut()) {
+        self.leave(scene);
         if !std::mem::replace(&mut self.sought, true) {
             let all = inspect(self.members(|_| true), scene);
             let renew =
                 all.iter().filter(|c| program::runs(&c.command, RENEWS) && c.service != scene.service.name);
             self.renewing = renew.map(Container::reference).collect();
             for container in all.into_iter().filter(|c| names_service(c, scene)) {
-                self.tell_one(&container, scene, &mut look);
+                self.tell_one(&container, scene, (turns, look));
             }
         }
         let since = scene.waiter.clock.now().saturating_duration_since(self.ended);
         if since > RENEWS_WITHIN {
             for proxy in std::mem::take(&mut self.renewing) {
-                self.let_clients_go(proxy, scene, &mut look);
+                self.let_clients_go(proxy, scene, (turns, look));
             }
         }
         if since > NOTICES_WITHIN {
             let sources = self.sources(scene);
             let asking = self.members(|member| member.addresses.iter().any(|a| sources.contains(a)));
             for container in inspect(asking, scene) {
-                self.tell_one(&container, scene, &mut look);
+                self.tell_one(&container, scene, (turns, look));
             }
         }
+    }
+
+    /// The clients of those that were told are not asked to close their connections any more.
+    pub fn leave(&mut self, scene: &Scene) {
+        let told = self.closing.drain(..);
+        told.for_each(|proxy| scene.help.into_iter().for_each(|help| help.leave(&proxy)));
     }
 
     /// Nobody is left who will ask although nobody does now.
@@ -165,12 +171,12 @@ impl<'a> Lookups<'a> {
         asked.iter().filter(still).map(|((_, from), _)| *from).collect()
     }
 
-    fn tell_one(&mut self, container: &Container, scene: &Scene, look: &mut impl FnMut()) {
+    fn tell_one(&mut self, container: &Container, scene: &Scene, turn: (&Waiter, &mut dyn FnMut())) {
         if !self.seen.insert(container.id.clone()) || container.service == scene.service.name {
             return;
         }
         let told = first_program(container, scene).is_some_and(|program| {
-            self.let_clients_go(container.reference(), scene, look);
+            self.let_clients_go(container.reference(), scene, turn);
             scene.engine.signal(&container.id, program.signal).is_ok()
         });
         match told {
@@ -183,10 +189,15 @@ impl<'a> Lookups<'a> {
 
     /// A program that reads its configuration again closes the connections that its clients keep for their next request,
     /// and loses one that crosses this (1 in 1,100 requests behind nginx and httpd). They are asked to close them before.
-    fn let_clients_go(&mut self, proxy: ContainerRef, scene: &Scene, look: &mut impl FnMut()) {
+    fn let_clients_go(
+        &mut self,
+        proxy: ContainerRef,
+        scene: &Scene,
+        (turns, look): (&Waiter, &mut dyn FnMut()),
+    ) {
         let Some(help) = scene.help else { return };
         let end = Request::End { quiet: END_QUIET, limit: CLIENTS_GO_WITHIN, ports: vec![] };
-        let _ = scene.waiter.meanwhile(COUNT_AGAIN, || help.inside(&proxy, &end), look);
+        let _ = turns.meanwhile(COUNT_AGAIN, || help.inside(&proxy, &end), look);
         self.closing.push(proxy);
     }
 

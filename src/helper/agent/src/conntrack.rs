@@ -11,8 +11,9 @@ const GET: u16 = (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8 | 1;
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
 const PROTOCOL_STATE: u16 = 4;
-/// `TCP_CONNTRACK_SYN_SENT` to `TCP_CONNTRACK_LAST_ACK`.
-const OPEN: std::ops::RangeInclusive<u8> = 1..=6;
+/// `TCP_CONNTRACK_SYN_SENT` to `TCP_CONNTRACK_CLOSE_WAIT`: after those both have said all they will, and where the last word
+/// was lost it takes 30 s.
+const OPEN: std::ops::RangeInclusive<u8> = 1..=5;
 
 /// Whose TCP connections are delivered to our own addresses although they are addressed to others.
 pub fn delivered(family: Family, own: &[Own]) -> io::Result<Vec<(IpAddr, u16)>> {

@@ -151,6 +151,11 @@ impl<R: Ruleset> Kept<R> {
         self.made.contains(&family)
     }
 
+    /// Removes elements that packets have added. Each by itself, as some may have expired meanwhile.
+    pub fn forget(&mut self, family: Family, set: &str, keys: &[Vec<u8>]) {
+        keys.iter().for_each(|key| drop(self.tables.commit(|b| b.delete(family, set, key))));
+    }
+
     /// A set's elements; none when there is no such table.
     pub fn list(&mut self, family: Family, set: &str) -> io::Result<Vec<crate::nft::Listed>> {
         self.again_if_lost(|kept| match kept.has(family) {

@@ -15,7 +15,8 @@ use crate::queue::Queue;
 use crate::ruleset::{Kept, Ruleset, gate, version};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 const ASK: Hook = Hook { kind: "filter", number: OUTPUT, priority: -310 };
 const PORTS: &str = "ports";
@@ -27,6 +28,8 @@ const FLAGS: u32 = 13;
 const PUSH: u8 = 8;
 /// No longer packet is without data: 40 bytes of options.
 const LONGEST_BARE: u16 = 20 + 60;
+
+const IN_HAND: Duration = Duration::from_millis(1);
 
 /// The ports whose connections are closed.
 #[derive(Default)]
@@ -68,10 +71,20 @@ impl Closing {
         self.rules.take_lost()
     }
 
-    /// What waits goes on first.
+    /// Lets what waits go on, and nothing wait any more: where a hook of a namespace is removed, the kernel drops what waits
+    /// there (`nf_queue_nf_hook_drop`), and whoever expects it waits until it is sent again.
+    pub fn pause(&mut self) {
+        let _ = self.rules.install(Ports::default());
+        for _ in 0..2 {
+            let _ = self.queue.serve(|_| None);
+            // Of a packet that the other processor had in hand.
+            thread::sleep(IN_HAND);
+        }
+    }
+
     pub fn clear(&mut self) {
+        self.pause();
         self.rules.clear();
-        let _ = self.queue.serve(|_| None);
     }
 }
 

@@ -55,7 +55,16 @@ impl Container {
     }
 
     pub fn untake(&mut self, force: bool) -> Result<String> {
-        self.take.remove(force).map(|()| String::new())
+        self.take.check(force)?;
+        self.stop_closing();
+        self.take.remove();
+        Ok(String::new())
+    }
+
+    fn stop_closing(&mut self) {
+        if let Some(mut closing) = self.closing.take() {
+            closing.clear();
+        }
     }
 
     /// Whether connections need the rules, or, where the `whole` is to stay, new ones may.
@@ -141,10 +150,8 @@ impl Container {
     }
 
     pub fn clear(&mut self) {
-        let _ = self.take.remove(true);
-        if let Some(mut closing) = self.closing.take() {
-            closing.clear();
-        }
+        self.stop_closing();
+        self.take.remove();
         self.follower = Follower::default();
     }
 }

@@ -66,13 +66,15 @@ impl Take {
 
     /// # Errors
     /// `busy` when connections need the rules, unless it is forced.
-    pub fn remove(&mut self, force: bool) -> Result<()> {
-        let needed = if force { 0 } else { self.clients().map_or(0, |clients| clients.len()) };
-        if needed > 0 {
-            return Err(Refusal::Busy(format!("{needed} connections need the rules")));
+    pub fn check(&self, force: bool) -> Result<()> {
+        match if force { 0 } else { self.clients().map_or(0, |clients| clients.len()) } {
+            0 => Ok(()),
+            needed => Err(Refusal::Busy(format!("{needed} connections need the rules"))),
         }
+    }
+
+    pub fn remove(&mut self) {
         self.kept.clear();
-        Ok(())
     }
 
     /// Keeps the rules alive.

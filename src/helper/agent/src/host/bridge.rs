@@ -10,8 +10,12 @@
 //!
 //! Flows are remembered with the MAC that their first packet (SYN) was sent to. So what changes for new flows changes
 //! nothing for those that were begun. A flow that ends is kept for a short time in a map of its own, for the packets
-//! that still follow, so that the table holds no more than the flows that are open. A rule cannot change the data of
-//! an element: when a client uses the ports of a remembered flow again, the new flow goes where that one went.
+//! that still follow, so that the table holds no more than the flows that are open.
+//!
+//! Clients use their ports again, one that opens 100 connections a second within 10 s or so. A SYN on a flow that has
+//! ended begins a new one, which goes where any new one goes. A rule cannot change the data of an element, so the old
+//! one expires, and until then the new one counts. (Sent where the old one went, it was refused by a container that had
+//! stopped listening, or had got the MAC of the one that was meant: 15 of 9,000.)
 
 use super::state::{State, Way};
 use crate::ip::{BOTH, Ip, octets};
@@ -39,7 +43,8 @@ const GONE: &str = "gone";
 
 const FLOW_MS: u64 = 15 * 60_000;
 const CLOSING_MS: u64 = 10_000;
-const SOON_MS: u64 = 1;
+/// A tick of the slowest kernel's clock: for less, kernels before 6.12 take the time-out of the set.
+const SOON_MS: u64 = 10;
 const ASKED_MS: u64 = 60_000;
 const BLOCKED_MS: u64 = 60 * 60_000;
 const MAX_FLOWS: u32 = 65_536;
@@ -112,15 +117,18 @@ fn rules(ip: Ip) -> Vec<(&'static str, Rule)> {
         ("ip", rewritten(addressed(ip, transport(libc::IPPROTO_UDP)).map(&ip.name(ALL)))),
         ("tcp", flags(SYN | ACK).equal(KEY, &[SYN]).jump(&ip.name("syn"))),
         ("tcp", flags(FIN | RST).unequal(KEY, &[0]).jump(&ip.name("end"))),
+        ("tcp", followed_anew(ip)),
         ("tcp", followed(ip, CLOSING, &[])),
         ("tcp", followed(ip, FLOWS, &[FLOWS])),
         ("syn", counted(ip, Rule::new(), NEW)),
         ("syn", counted(ip, Rule::new(), ALL)),
-        ("syn", ethernet(Rule::new(), ETHERNET_SOURCE, KEY).found(EXEMPT, KEY).leave()),
-        ("syn", followed(ip, CLOSING, &[FLOWS])),
+        ("syn", begun_as_addressed(ip, exempt(Rule::new()))),
+        ("syn", exempt(Rule::new()).leave()),
         ("syn", followed(ip, FLOWS, &[FLOWS])),
+        ("syn", forgotten(ip, Rule::new())),
         ("syn", begun(ip, addressed(ip, Rule::new()).map(&ip.name(NEW)))),
         ("syn", Rule::new().jump(&ip.name("blink"))),
+        ("syn", begun_as_addressed(ip, Rule::new())),
         ("end", remembered(ip.flow(Rule::new()).map(&ip.name(FLOWS)), &ip.name(CLOSING), CLOSING_MS)),
         ("end", remembered(ip.flow(Rule::new()).map(&ip.name(FLOWS)), &ip.name(FLOWS), SOON_MS)),
         ("end", reset(ip, CLOSING, CLOSING_MS)),
@@ -167,6 +175,28 @@ fn begun(ip: Ip, rule: Rule) -> Rule {
 fn followed(ip: Ip, map: &str, renewed: &[&str]) -> Rule {
     let rule = ip.flow(Rule::new()).map(&ip.name(map)).missing(GONE, DATA);
     rewritten(renewed.iter().fold(rule, |rule, map| remembered(rule, &ip.name(map), FLOW_MS)))
+}
+
+/// A packet of a flow whose ports another one had that ended just before. Its time-out is still that of its SYN; one
+/// that is about to end must not be renewed.
+fn followed_anew(ip: Ip) -> Rule {
+    let rule = ip.flow(Rule::new()).map(&ip.name(CLOSING)).map(&ip.name(FLOWS));
+    rewritten(rule.missing(GONE, DATA))
+}
+
+fn exempt(rule: Rule) -> Rule {
+    ethernet(rule, ETHERNET_SOURCE, KEY).found(EXEMPT, KEY)
+}
+
+/// The flow has ended, and its ports are used again.
+fn forgotten(ip: Ip, rule: Rule) -> Rule {
+    remembered(ip.flow(rule).map(&ip.name(CLOSING)), &ip.name(CLOSING), SOON_MS)
+}
+
+/// The first packet of a flow that nothing steers, where it has to be told from one that has ended.
+fn begun_as_addressed(ip: Ip, rule: Rule) -> Rule {
+    let rule = ethernet(forgotten(ip, rule), ETHERNET_DESTINATION, DATA);
+    remembered(rule, &ip.name(FLOWS), FLOW_MS).accept()
 }
 
 /// The server ends a flow at once. (When it does so in good order, the client's FIN follows.)

@@ -138,6 +138,8 @@ impl Element {
 #[derive(Debug)]
 pub struct Listed {
     pub key: Vec<u8>,
+    /// That of a map.
+    pub data: Vec<u8>,
     /// Packets counted, 0 where nothing counts.
     pub packets: u64,
 }
@@ -233,6 +235,13 @@ impl Batch<'_> {
             a.text(1, table).text(2, set);
         });
         self.insert(family, set, elements, timeout);
+    }
+
+    pub fn delete(&mut self, family: Family, set: &str, key: &[u8]) {
+        let table = self.table;
+        self.add(family, DELETE_ELEMENTS, 0, |a| {
+            a.text(1, table).text(2, set).nest(3, |list| element(list, &Element::key(key.to_vec()), None));
+        });
     }
 
     pub fn insert(&mut self, family: Family, set: &str, elements: &[Element], timeout: Option<u64>) {
@@ -390,7 +399,8 @@ fn only_returns(expression: &[u8]) -> bool {
 
 fn listed(element: &[u8]) -> Option<Listed> {
     let key = attribute(attribute(element, 1)?, 1)?.to_vec();
-    Some(Listed { key, packets: packets(element).unwrap_or(0) })
+    let data = attribute(element, 2).and_then(|data| attribute(data, 1)).unwrap_or_default().to_vec();
+    Some(Listed { key, data, packets: packets(element).unwrap_or(0) })
 }
 
 /// The counter of an element, which is an expression.
