@@ -5,7 +5,7 @@ mod journal;
 mod service;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -99,12 +99,18 @@ pub struct Findings {
     pub deviates: bool,
 }
 
+/// The containers of so many services are replaced side by side. Each looks at its own with every event of the engine:
+/// on two cores, 30 at once made no progress any more.
+const SIDE_BY_SIDE: usize = 10;
+
 /// What threads of other services wait for.
 #[derive(Default)]
 struct Board(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
+    /// Those whose containers are replaced.
+    begun: BTreeSet<String>,
     outcomes: BTreeMap<String, Outcome>,
     /// Service → those that need not wait for its outcome any more.
     freed: BTreeMap<String, Vec<String>>,
@@ -120,15 +126,22 @@ impl Board {
         Turn { board: self, service, stage, outcome: Outcome::RollbackFailed }
     }
 
-    /// Waits until everything that it is to wait for is done. False when this service must not begin: something before it,
-    /// or anything else, failed, or the user interrupted.
+    /// Waits until everything that it is to wait for is done, and few enough others are under way. False when this service
+    /// must not begin: something before it, or anything else, failed, or the user interrupted.
     fn may_begin(&self, plan: &ServicePlan, stage: &Stage) -> bool {
         let look = || {
-            let Known { outcomes, freed } = &*self.known();
+            let Known { begun, outcomes, freed } = &mut *self.known();
             let is_free = |name| freed.get(name).is_some_and(|all| all.contains(&plan.service));
             let well = outcomes.values().all(|outcome| outcome.is_good());
-            let over = !well || plan.after.iter().all(|name| outcomes.contains_key(name) || is_free(name));
+            // Who has freed others waits for them.
+            let is_busy = |name: &&String| !outcomes.contains_key(*name) && !freed.contains_key(*name);
+            let has_room = !plan.replaces() || begun.iter().filter(is_busy).count() < SIDE_BY_SIDE;
+            let over = !well
+                || has_room && plan.after.iter().all(|name| outcomes.contains_key(name) || is_free(name));
             let may = well && !stage.waiter.is_interrupted();
+            if over && may && plan.replaces() {
+                begun.insert(plan.service.clone());
+            }
             Ok::<_, ()>(if over { Look::Done(may) } else { Look::Again(Duration::MAX) })
         };
         matches!(stage.waiter.until(None, Heed::Interrupt, look), Ok(Ended::Done(true)))

@@ -1,7 +1,11 @@
 //! The executor apart from any platform: who begins when, and what a fault in one service means for the others.
 
 use std::{
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,6 +28,11 @@ use crate::make::{self, current, outdated, planned};
 struct Broken {
     panics: &'static str,
     fails: &'static str,
+    /// Each operation.
+    takes: Duration,
+    under_way: AtomicUsize,
+    /// Services at once.
+    most: AtomicUsize,
     /// What was done and undone.
     log: Mutex<Vec<String>>,
 }
@@ -31,6 +40,12 @@ struct Broken {
 struct Worker<'p> {
     platform: &'p Broken,
     service: &'p str,
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        self.platform.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Worker<'_> {
@@ -43,6 +58,8 @@ impl Perform for Broken {
     type Performer<'p> = Worker<'p>;
 
     fn performer<'p>(&'p self, plan: &'p ServicePlan, _stage: &'p Stage<'p>) -> Worker<'p> {
+        let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
         Worker { platform: self, service: &plan.service }
     }
 }
@@ -52,6 +69,7 @@ impl Performer for Worker<'_> {
 
     fn perform(&mut self, operation: &Operation, journal: &mut Journal<String>) -> Result<(), Halt> {
         assert!(self.service != self.platform.panics, "a fault of ours");
+        thread::sleep(self.platform.takes);
         let what = serde_json::to_value(operation).unwrap()["operation"].as_str().unwrap().to_owned();
         self.note(&what);
         journal.enter(what);
@@ -120,6 +138,41 @@ fn everybody_has_a_turn() {
 #[should_panic = "a fault of ours"]
 fn nobody_waits_for_a_thread_that_has_panicked() {
     run("db");
+}
+
+#[test]
+fn ten_are_replaced_at_once() {
+    let names: Vec<_> = (0..25).map(|n| format!("s{n}")).collect();
+    let services: String = names.iter().map(|name| format!("  {name}: {{image: app}}\n")).collect();
+    let most = |containers: &[Container]| {
+        let platform = Broken { takes: Duration::from_millis(20), ..Broken::default() };
+        let outcomes = perform(&platform, &planned(&format!("services:\n{services}"), containers));
+        assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Done), "{outcomes:?}");
+        platform.most.into_inner()
+    };
+    assert_eq!(most(&names.iter().map(|name| outdated(name, 1)).collect::<Vec<_>>()), 10);
+    // Of those that do not run yet none waits for another.
+    assert!(most(&[]) > 10);
+}
+
+/// All wait for the one that takes their ports over.
+#[test]
+fn whoever_waits_for_another_keeps_nobody_from_beginning() {
+    let names: Vec<_> = (0..12).map(|n| format!("s{n}")).collect();
+    let behind: String = names.iter().map(|name| format!("  {name}: {{image: app}}\n")).collect();
+    let ports: Vec<_> =
+        (0..12).map(|n| format!("{{target: {}, published: '{}'}}", 80 + n, 8080 + n)).collect();
+    let after: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
+    let (ports, after) = (ports.join(", "), after.join(", "));
+    let file =
+        format!("services:\n{behind}  front: {{image: front, ports: [{ports}], depends_on: {{{after}}}}}\n");
+    let before: Vec<_> = names.iter().zip(8080..).map(|(name, n)| with_port(outdated(name, 1), n)).collect();
+    let project = make::project(&file);
+    let observed = Observed { helper: Presence::Ready, ..make::observed(&project, &before) };
+    let plan = make::plan(&project, &observed, &Request::default());
+    assert_eq!(plan.to_string().matches("let front take over").count(), 12, "{plan}");
+    let outcomes = perform(&Broken::default(), &plan);
+    assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Done), "{outcomes:?}");
 }
 
 /// Two services give their ports to a proxy that stands before them; one depends on the other, and one more on that.
