@@ -5,7 +5,7 @@ use crate::pair::Pair;
 use crate::process::{Helper, comes_true};
 use crate::traffic::{Connection, Server, abort, seen_from, who, who_by_udp};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn new_connections_go_to_the_successor_and_those_that_were_begun_stay() {
@@ -165,6 +165,46 @@ fn a_port_that_is_used_again_goes_where_a_new_one_would() {
         assert_eq!((first.as_str(), used(&pair, Some(port), v).1.as_str()), ("new", "old"));
         pair.host.ok(format!("change include {}", pair.client.mac()));
         pair.host.ok(&finish);
+    }
+}
+
+#[test]
+fn a_port_that_is_used_again_after_the_stop_goes_to_the_successor_at_once() {
+    let Some(mut pair) = Pair::new() else { return };
+    pair.change("steer");
+    let before = VERSIONS.map(|v| (v, used(&pair, None, v)));
+    pair.stop_old();
+    pair.change("switch");
+    for (v, (port, first)) in before {
+        assert_eq!(first, "new");
+        for _ in 0..3 {
+            let asked = Instant::now();
+            assert_eq!(used(&pair, Some(port), v).1, "new");
+            // A SYN that is lost is sent again after a second.
+            assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
+        }
+    }
+}
+
+#[test]
+fn of_an_address_that_was_let_go_nothing_is_remembered_when_it_is_steered_again() {
+    let Some(mut pair) = Pair::new() else { return };
+    let other = pair.net.container(5);
+    let _server = Server::start(&other, "other");
+    let mut take = Helper::start(&other.namespace, "container");
+    take.ok(format!("take {} {}", other.own(V::Four), other.own(V::Six)));
+    for v in VERSIONS {
+        pair.change("steer");
+        let (kept, _) = pair.connect(v);
+        let port = kept.stream().local_addr().expect("it is bound").port();
+        pair.host.ok(format!("change release {}", pair.old.address(v)));
+        // Its end passes by the rules.
+        abort(kept.stream());
+        drop(kept);
+        let steer = format!("steer {BRIDGE} {} {}", pair.old.end(v), other.end(v));
+        pair.host.ok(format!("change {steer}"));
+        assert_eq!(used(&pair, Some(port), v).1, "other");
+        pair.host.ok(format!("change finish {}", pair.old.address(v)));
     }
 }
 

@@ -121,20 +121,17 @@ impl HandedOver {
         let clock = || scene.waiter.clock.now();
         let mut lookups = Lookups::new(&self.networks, self.addresses(), clock());
         let mut asks = Asks { number: self.asked(scene).unwrap_or(self.before), last: clock() };
-        // Nobody else is to look again because an heir has answered.
+        // Nobody else is to look again because an heir has answered, nor this one because somebody else is to.
         let turns = Waiter { waker: Arc::default(), ..scene.waiter.clone() };
-        let ended = scene.waiter.until(Some(ASKED_AT_MOST), Heed::Urgent, || {
+        let ended = turns.until(Some(ASKED_AT_MOST), Heed::Urgent, || {
             let mut look = || asks.count(self.asked(scene), clock());
-            lookups.tell(scene, &turns, &mut look);
-            let taken: Vec<_> = self.heirs.iter().filter(|heir| has_taken(heir, help)).collect();
-            if !taken.is_empty() {
-                turns.meanwhile(COUNT_AGAIN, || part(&taken, help), &mut look);
-            }
-            look();
+            lookups.tell(scene, &turns, &mut || _ = look());
+            let parted = turns.meanwhile(COUNT_AGAIN, || all_have_parted(&self.heirs, help), || _ = look());
+            let is_known = look();
             let time = asks.last.saturating_duration_since(self.began);
             let quiet = quiet_after(asks.number.saturating_sub(self.before), time);
             let left = quiet.saturating_sub(clock().saturating_duration_since(asks.last));
-            Ok::<_, Halt>(if left.is_zero() && taken.is_empty() && lookups.is_over() {
+            Ok::<_, Halt>(if left.is_zero() && is_known && parted && lookups.is_over() {
                 Look::Done(())
             } else {
                 Look::Again(left.clamp(A_MOMENT, COUNT_AGAIN))
@@ -156,25 +153,32 @@ struct Asks {
 }
 
 impl Asks {
-    fn count(&mut self, number: Option<u64>, now: Instant) {
+    /// Whether the number is known.
+    fn count(&mut self, number: Option<u64>, now: Instant) -> bool {
         if let Some(number) = number.filter(|number| *number != self.number) {
             (self.number, self.last) = (number, now);
         }
+        number.is_some()
     }
 }
 
-/// Whether it has connections that were begun with an old address.
-fn has_taken(heir: &ContainerRef, help: &dyn Help) -> bool {
-    let taken = help.inside(heir, &Request::Taken).ok();
-    taken.and_then(|taken| taken.number("connections")).is_some_and(|number| number > 0)
+/// Connections that were begun with an old address go on only as long as they are steered, so proxies are asked to close
+/// them as well. Whether there are none.
+fn all_have_parted(heirs: &[ContainerRef], help: &dyn Help) -> bool {
+    thread::scope(|scope| {
+        let asked: Vec<_> = heirs.iter().map(|heir| scope.spawn(|| has_parted(heir, help))).collect();
+        let parted: Vec<_> = asked.into_iter().map(|heir| heir.join().unwrap_or(false)).collect();
+        parted.into_iter().all(|parted| parted)
+    })
 }
 
-/// Such connections go on only as long as they are steered, so proxies are asked to close them as well.
-fn part(heirs: &[&ContainerRef], help: &dyn Help) {
-    let request = Request::Part { quiet: END_QUIET, limit: END_FOR };
-    thread::scope(|scope| {
-        heirs.iter().for_each(|heir| drop(scope.spawn(|| help.inside(heir, &request))));
-    });
+fn has_parted(heir: &ContainerRef, help: &dyn Help) -> bool {
+    let taken = help.inside(heir, &Request::Taken).ok().and_then(|taken| taken.number("connections"));
+    let none = taken.is_none_or(|number| number == 0);
+    if !none {
+        let _ = help.inside(heir, &Request::Part { quiet: END_QUIET, limit: END_FOR });
+    }
+    none
 }
 
 /// How long nobody must have asked, after so many connections in so long a time.
@@ -219,13 +223,15 @@ mod tests {
     use super::*;
     use crate::helper::{Answer, Asked, StandIn, Trouble};
 
-    /// Each heir parts with its connections when all of them are asked to.
+    /// Each heir has a connection, and parts with it when all of them are asked to.
     struct Together(Barrier);
 
     impl Help for Together {
-        fn inside(&self, _: &ContainerRef, _: &Request) -> Result<Answer, Trouble> {
-            self.0.wait();
-            Answer::parse("ok")
+        fn inside(&self, _: &ContainerRef, request: &Request) -> Result<Answer, Trouble> {
+            if let Request::Part { .. } = request {
+                self.0.wait();
+            }
+            Answer::parse("ok connections=1")
         }
         fn on_host(&self, _: &Request) -> Result<Answer, Trouble> {
             unreachable!("it is for the heirs")
@@ -244,17 +250,16 @@ mod tests {
     #[test]
     fn heirs_do_not_wait_for_each_other() {
         let heirs = ["a", "b", "c"].map(|id| ContainerRef { id: id.to_owned(), name: id.to_owned() });
-        part(&heirs.each_ref(), &Together(Barrier::new(heirs.len())));
+        assert!(!all_have_parted(&heirs, &Together(Barrier::new(heirs.len()))));
     }
 
     #[test]
     fn who_does_not_answer_has_counted_nothing() {
         let (began, later) = (Instant::now(), Instant::now() + QUIET);
         let mut asks = Asks { number: 3, last: began };
-        asks.count(None, later);
-        asks.count(Some(3), later);
+        assert_eq!([asks.count(None, later), asks.count(Some(3), later)], [false, true]);
         assert_eq!((asks.number, asks.last), (3, began));
-        asks.count(Some(4), later);
+        assert!(asks.count(Some(4), later));
         assert_eq!((asks.number, asks.last), (4, later));
     }
 

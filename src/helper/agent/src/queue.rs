@@ -61,11 +61,11 @@ impl Queue {
         self.socket.request((kind(libc::NFQNL_MSG_CONFIG), 0), &head(self.number), body, |_| {})
     }
 
-    /// Lets what waits go on, as `change` wants it. Up to a bound.
-    pub fn serve(&mut self, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
+    /// Lets what waits go on, as `change` wants it. Up to a bound; whether that is all.
+    pub fn serve(&mut self, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> io::Result<bool> {
         for _ in 0..AT_ONCE {
             let length = match self.socket.receive(&mut self.room) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 // Some did not fit: they have gone on.
                 Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => continue,
                 result => result?,
@@ -73,7 +73,7 @@ impl Queue {
             let Some(waiting) = parse(&self.room[..length]) else { continue };
             self.accept(waiting.id, change(waiting.packet))?;
         }
-        Ok(())
+        Ok(false)
     }
 
     fn accept(&self, id: [u8; 4], changed: Option<Vec<u8>>) -> io::Result<()> {

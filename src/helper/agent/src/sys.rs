@@ -7,6 +7,8 @@ use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+const SLOWEST_TICK: Duration = Duration::from_millis(10);
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
@@ -176,6 +178,16 @@ pub fn interface_index(name: &str) -> io::Result<u32> {
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
         0 => Err(io::Error::last_os_error()),
         index => Ok(index),
+    }
+}
+
+/// The time from one tick of the kernel's clock to the next (1 s / `CONFIG_HZ`).
+pub fn tick() -> Duration {
+    let mut tick = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes `tick`.
+    match unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &mut tick) } {
+        0 => Duration::new(tick.tv_sec as u64, tick.tv_nsec as u32),
+        _ => SLOWEST_TICK,
     }
 }
 

@@ -30,6 +30,7 @@ const PUSH: u8 = 8;
 const LONGEST_BARE: u16 = 20 + 60;
 
 const IN_HAND: Duration = Duration::from_millis(1);
+const GOES_ON_WITHIN: Duration = Duration::from_millis(100);
 
 /// The ports whose connections are closed.
 #[derive(Default)]
@@ -59,7 +60,7 @@ impl Closing {
 
     /// Decides over the packets that wait.
     pub fn serve(&mut self, follower: &mut Follower) -> Result<()> {
-        self.queue.serve(|packet| follower.close(packet)).tried("reading packets that wait")
+        self.queue.serve(|packet| follower.close(packet)).map(drop).tried("reading packets that wait")
     }
 
     pub fn heartbeat(&mut self) -> Result<()> {
@@ -75,11 +76,15 @@ impl Closing {
     /// there (`nf_queue_nf_hook_drop`), and whoever expects it waits until it is sent again.
     pub fn pause(&mut self) {
         let _ = self.rules.install(Ports::default());
-        for _ in 0..2 {
-            let _ = self.queue.serve(|_| None);
-            // Of a packet that the other processor had in hand.
-            thread::sleep(IN_HAND);
-        }
+        self.let_go_on();
+        // Of a packet that the other processor had in hand.
+        thread::sleep(IN_HAND);
+        self.let_go_on();
+    }
+
+    fn let_go_on(&mut self) {
+        let begun = Instant::now();
+        while begun.elapsed() < GOES_ON_WITHIN && matches!(self.queue.serve(|_| None), Ok(false)) {}
     }
 
     pub fn clear(&mut self) {

@@ -114,8 +114,10 @@ impl Container {
 
     /// From now on connections end with a response, where the kernel can do that.
     fn close(&mut self, ports: &BTreeSet<u16>) {
+        if ports.is_empty() {
+            return self.stop_closing();
+        }
         self.closing = match self.closing.take() {
-            _ if ports.is_empty() => None,
             Some(mut closing) => closing.set_ports(ports).ok().map(|()| closing),
             None => Closing::begin(self.owner, ports).ok(),
         };
@@ -129,7 +131,7 @@ impl Container {
     pub fn serve(&mut self) {
         let _ = self.follower.read();
         if self.closing.as_mut().is_some_and(|closing| closing.serve(&mut self.follower).is_err()) {
-            self.closing = None;
+            self.stop_closing();
         }
     }
 

@@ -18,11 +18,15 @@
 //! stopped listening, or had got the MAC of the one that was meant: 15 of 9,000.)
 
 use super::state::{State, Way};
-use crate::ip::{BOTH, Ip, octets};
+use crate::ip::{BOTH, Ip, address, octets};
 use crate::nft::expr::{ACK, Base, DATA, Entry, KEY, Meta, Rule, SYN};
-use crate::nft::{Batch, Element, Family, Field, Hook, PREROUTING, Set};
+use crate::nft::{Batch, Element, Family, Field, Hook, Listed, PREROUTING, Set};
 use crate::protocol::Mac;
 use crate::ruleset::gate;
+use crate::sys;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::LazyLock;
 
 const FAMILY: Family = Family::Bridge;
 /// Before the bridge's own rules and before `br_netfilter` hands packets to those of IP (0).
@@ -42,11 +46,13 @@ const EXEMPT: &str = "exempt";
 const GONE: &str = "gone";
 
 const FLOW_MS: u64 = 15 * 60_000;
+/// A SYN that nobody answers is sent again for so long (`tcp_syn_retries`).
+const BEGUN_MS: u64 = 130_000;
 const CLOSING_MS: u64 = 10_000;
-/// A tick of the slowest kernel's clock: for less, kernels before 6.12 take the time-out of the set.
-const SOON_MS: u64 = 10;
 const ASKED_MS: u64 = 60_000;
 const BLOCKED_MS: u64 = 60 * 60_000;
+/// A tick of the kernel's clock: for less, kernels before 6.12 take the time-out of the set.
+static SOON_MS: LazyLock<u64> = LazyLock::new(|| (sys::tick().as_micros().div_ceil(1000) as u64).max(1));
 const MAX_FLOWS: u32 = 65_536;
 
 const ETHERNET_DESTINATION: u32 = 0;
@@ -118,21 +124,22 @@ fn rules(ip: Ip) -> Vec<(&'static str, Rule)> {
         ("tcp", flags(SYN | ACK).equal(KEY, &[SYN]).jump(&ip.name("syn"))),
         ("tcp", flags(FIN | RST).unequal(KEY, &[0]).jump(&ip.name("end"))),
         ("tcp", followed_anew(ip)),
-        ("tcp", followed(ip, CLOSING, &[])),
-        ("tcp", followed(ip, FLOWS, &[FLOWS])),
+        ("tcp", followed(ip, CLOSING, CLOSING_MS)),
+        ("tcp", followed(ip, FLOWS, FLOW_MS)),
         ("syn", counted(ip, Rule::new(), NEW)),
         ("syn", counted(ip, Rule::new(), ALL)),
+        ("syn", begun(ip, addressed(ip, forgotten(ip, Rule::new())).map(&ip.name(ALL)))),
         ("syn", begun_as_addressed(ip, exempt(Rule::new()))),
         ("syn", exempt(Rule::new()).leave()),
-        ("syn", followed(ip, FLOWS, &[FLOWS])),
+        ("syn", followed(ip, FLOWS, FLOW_MS)),
         ("syn", forgotten(ip, Rule::new())),
         ("syn", begun(ip, addressed(ip, Rule::new()).map(&ip.name(NEW)))),
         ("syn", Rule::new().jump(&ip.name("blink"))),
         ("syn", begun_as_addressed(ip, Rule::new())),
-        ("end", remembered(ip.flow(Rule::new()).map(&ip.name(FLOWS)), &ip.name(CLOSING), CLOSING_MS)),
-        ("end", remembered(ip.flow(Rule::new()).map(&ip.name(FLOWS)), &ip.name(FLOWS), SOON_MS)),
-        ("end", reset(ip, CLOSING, CLOSING_MS)),
-        ("end", reset(ip, FLOWS, SOON_MS)),
+        ("end", closing(ip, ip.flow(Rule::new()))),
+        ("end", closed(ip, ip.flow(Rule::new()))),
+        ("end", closing(ip, reset(ip))),
+        ("end", closed(ip, reset(ip))),
     ];
     if ip == Ip::V6 {
         rules.insert(2, ("ip", claimed_by_detection()));
@@ -168,13 +175,13 @@ fn remembered(rule: Rule, map: &str, ms: u64) -> Rule {
 
 /// The first packet of a flow, which goes to the MAC in `DATA`.
 fn begun(ip: Ip, rule: Rule) -> Rule {
-    rewritten(remembered(ip.flow(rule.missing(GONE, DATA)), &ip.name(FLOWS), FLOW_MS))
+    rewritten(remembered(ip.flow(rule.missing(GONE, DATA)), &ip.name(FLOWS), BEGUN_MS))
 }
 
 /// A packet of a flow that is in a map. One whose container is gone goes where it is addressed to.
-fn followed(ip: Ip, map: &str, renewed: &[&str]) -> Rule {
+fn followed(ip: Ip, map: &str, ms: u64) -> Rule {
     let rule = ip.flow(Rule::new()).map(&ip.name(map)).missing(GONE, DATA);
-    rewritten(renewed.iter().fold(rule, |rule, map| remembered(rule, &ip.name(map), FLOW_MS)))
+    rewritten(remembered(rule, &ip.name(map), ms))
 }
 
 /// A packet of a flow whose ports another one had that ended just before. Its time-out is still that of its SYN; one
@@ -190,21 +197,29 @@ fn exempt(rule: Rule) -> Rule {
 
 /// The flow has ended, and its ports are used again.
 fn forgotten(ip: Ip, rule: Rule) -> Rule {
-    remembered(ip.flow(rule).map(&ip.name(CLOSING)), &ip.name(CLOSING), SOON_MS)
+    remembered(ip.flow(rule).map(&ip.name(CLOSING)), &ip.name(CLOSING), *SOON_MS)
 }
 
 /// The first packet of a flow that nothing steers, where it has to be told from one that has ended.
 fn begun_as_addressed(ip: Ip, rule: Rule) -> Rule {
-    let rule = ethernet(forgotten(ip, rule), ETHERNET_DESTINATION, DATA);
-    remembered(rule, &ip.name(FLOWS), FLOW_MS).accept()
+    let rule = ethernet(forgotten(ip, rule), ETHERNET_DESTINATION, DATA).missing(GONE, DATA);
+    remembered(rule, &ip.name(FLOWS), BEGUN_MS).accept()
 }
 
 /// The server ends a flow at once. (When it does so in good order, the client's FIN follows.)
-///
-/// An element that expires at once is as good as deleted: rules can delete from Linux 5.4 on, but lose memory until 6.5.
-fn reset(ip: Ip, map: &str, ms: u64) -> Rule {
-    let rule = ip.flow_back(flags(RST).unequal(KEY, &[0])).map(&ip.name(FLOWS));
-    remembered(rule, &ip.name(map), ms)
+fn reset(ip: Ip) -> Rule {
+    ip.flow_back(flags(RST).unequal(KEY, &[0]))
+}
+
+/// The flow, whose key is there, is one that ends.
+fn closing(ip: Ip, rule: Rule) -> Rule {
+    remembered(rule.map(&ip.name(FLOWS)), &ip.name(CLOSING), CLOSING_MS)
+}
+
+/// It is no open one any more, once it is one that ends. An element that expires at once is as good as deleted: rules can
+/// delete from Linux 5.4 on, but lose memory until 6.5.
+fn closed(ip: Ip, rule: Rule) -> Rule {
+    remembered(rule.map(&ip.name(CLOSING)).map(&ip.name(FLOWS)), &ip.name(FLOWS), *SOON_MS)
 }
 
 /// Counts, by address asked for and by source, what is sent to those in `map`.
@@ -259,6 +274,13 @@ pub fn fill(b: &mut Batch, state: &State) {
 
 fn of_macs<'a>(macs: impl Iterator<Item = &'a Mac>) -> Vec<Element> {
     macs.map(|mac| Element::key(mac.0.to_vec())).collect()
+}
+
+/// Whether a flow, as it is listed, is to one of the addresses or goes to one of the MACs.
+pub fn leads(ip: Ip, flow: &Listed, addresses: &BTreeSet<IpAddr>, macs: &BTreeSet<Mac>) -> bool {
+    let length = ip.length() as usize;
+    let asked = flow.key.get(length + 4..2 * length + 4).and_then(address);
+    asked.is_some_and(|asked| addresses.contains(&asked)) || macs.iter().any(|mac| mac.0 == *flow.data)
 }
 
 /// A MAC as a part of a key, where it takes two registers.

@@ -22,6 +22,7 @@ use std::os::fd::BorrowedFd;
 
 /// Words in an answer that lists: what a person can still make use of.
 const MOST_LISTED: usize = 1000;
+const FORGETS_AGAIN: usize = 3;
 
 pub struct Host {
     kept: Kept<State>,
@@ -161,20 +162,29 @@ impl Host {
     }
 
     /// MACs are made from addresses on some engines: who has one now must not get what was begun with its owner before.
-    /// While it is gone nobody begins anything with it.
-    fn forget_flows(&mut self, macs: &BTreeSet<Mac>) -> Result<()> {
-        let sets = BOTH.into_iter().flat_map(|ip| [bridge::FLOWS, bridge::CLOSING].map(|set| ip.name(set)));
-        for set in sets.filter(|_| !macs.is_empty()) {
-            let mut flows = self.kept.list(Family::Bridge, &set).tried("listing flows")?;
-            flows.retain(|flow| macs.iter().any(|mac| mac.0 == *flow.data));
-            let keys: Vec<_> = flows.into_iter().map(|flow| flow.key).collect();
-            self.kept.forget(Family::Bridge, &set, &keys);
+    /// While it is gone nobody begins anything with it. The same is true of addresses that were let go.
+    fn forget_flows(&mut self, next: &State) -> Result<()> {
+        let State { gone, blocked, .. } = &self.kept.rules;
+        let macs: BTreeSet<Mac> = gone.difference(&next.gone).copied().collect();
+        let addresses: BTreeSet<IpAddr> = blocked.difference(&next.blocked).copied().collect();
+        let sets = BOTH.into_iter().flat_map(|ip| [(ip, bridge::FLOWS), (ip, bridge::CLOSING)]);
+        for (ip, set) in sets.filter(|_| !macs.is_empty() || !addresses.is_empty()) {
+            // A list of many is not whole when some expire meanwhile.
+            for _ in 0..FORGETS_AGAIN {
+                let mut flows = self.kept.list(Family::Bridge, &ip.name(set)).tried("listing flows")?;
+                flows.retain(|flow| bridge::leads(ip, flow, &addresses, &macs));
+                if flows.is_empty() {
+                    break;
+                }
+                let keys: Vec<_> = flows.into_iter().map(|flow| flow.key).collect();
+                self.kept.forget(Family::Bridge, &ip.name(set), &keys);
+            }
         }
         Ok(())
     }
 
     fn install(&mut self, next: State) -> Result<String> {
-        self.forget_flows(&self.kept.rules.gone.difference(&next.gone).copied().collect())?;
+        self.forget_flows(&next)?;
         self.kept.install(next).tried("changing the rules")?;
         self.respond();
         self.introduce();
