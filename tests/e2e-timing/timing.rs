@@ -103,9 +103,11 @@ fn of_ten_at_once_nine_are_refused_within_a_second() {
     }
     // The median: ten that start at the same moment share two cores, and the last of them is not the tenth of ten alone.
     let times = sorted(refused.iter().map(|(_, after)| *after).collect());
-    // A machine on which Compose alone takes longer is no fault of ours.
-    let compose = sorted(ten_at_once(|| seconds(|| drop(stack.compose(&["config", "--quiet"], &env)))));
-    let limit = f64::max(1.0, 2.5 * compose[4]);
+    // A machine on which Compose alone takes longer is no fault of ours. Each of them asks it twice: for the project, and for
+    // the hashes of its services.
+    let twice = || (0..2).for_each(|_| drop(stack.compose(&["config", "--quiet"], &env)));
+    let compose = sorted(ten_at_once(|| seconds(twice)));
+    let limit = f64::max(1.0, 2.0 * compose[4]);
     assert!(
         times[4] < limit && times[8] < 2.0 * limit,
         "refused after {times:.3?}, compose takes {compose:.3?}"
