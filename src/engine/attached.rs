@@ -69,8 +69,28 @@ impl Attached {
         while lines.recv_timeout(limit).is_ok() {}
     }
 
+    /// Ends it at once. For one that has begun nothing: it would stay as long as the engine does not answer it.
+    pub fn kill(&self) {
+        let _ = self.reader.kill();
+    }
+
     fn ended(&self) -> CallError {
         let code = self.reader.try_wait().ok().flatten().and_then(|output| output.status.code());
         CallError::of(&self.call, Problem::Failed { code: code.unwrap_or(-1), stderr: String::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_does_not_answer_is_ended() {
+        let call = Call::new(vec!["600".into()], Duration::MAX);
+        let mut attached = Attached::start(&Runner::new("/bin/sleep".into()), &call).unwrap();
+        assert!(attached.next(Duration::from_millis(10)).is_err());
+        attached.kill();
+        let ended = attached.next(Duration::from_secs(10)).unwrap_err();
+        assert!(matches!(ended.problem, Problem::Failed { .. }), "{ended}");
     }
 }

@@ -78,6 +78,7 @@ const SAMPLE: &[(&str, &str)] = &[
 const SAMPLE_WITH_HELPER: &[(&str, &str)] = &[
     ("run host", "fails"),
     ("run container", "kill-after"),
+    ("run container", "hangs"),
     ("network inspect", "hangs"),
     ("compose up", "kill-during"),
     ("stop", "kill-before"),
