@@ -126,6 +126,12 @@ impl Waiter {
         Waiter { waker, interrupt, alarm: Alarm::default(), clock: Arc::new(SystemClock) }
     }
 
+    /// With a waker of its own: nobody else looks again when this one is woken, nor this one when others are. A look that
+    /// waits itself does so apart, or the end of what it waits for would end the next sleep too.
+    pub fn apart(&self) -> Waiter {
+        Waiter { waker: Arc::default(), ..self.clone() }
+    }
+
     /// Looks again and again until it is done. `limit` is counted from now; `None` is no limit.
     ///
     /// # Errors
@@ -310,6 +316,15 @@ mod tests {
         waiter.alarm.raise("again".to_owned());
         assert_eq!(waiter.pause(SECOND, Heed::All), Ended::Alarm("too much".to_owned()));
         assert_eq!(waiter.pause(SECOND, Heed::Interrupt), Ended::Deadline);
+    }
+
+    #[test]
+    fn what_happens_apart_wakes_nobody_else() {
+        let waiter = fake::waiter(|_| {});
+        waiter.apart().meanwhile(SECOND, || {}, || {});
+        assert_eq!(waiter.waker.heard(), 0);
+        waiter.meanwhile(SECOND, || {}, || {});
+        assert_eq!(waiter.waker.heard(), 1);
     }
 
     #[test]

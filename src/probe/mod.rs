@@ -96,7 +96,7 @@ impl Prober {
             state: Mutex::new(state),
             alarm: Alarm::default(),
             waiter: waiter.clone(),
-            turns: Waiter { waker: Arc::default(), ..waiter.clone() },
+            turns: waiter.apart(),
             sink,
         });
         let failure = shared.baseline();

@@ -3,15 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use super::{
-    END_QUIET,
-    lookup::{COUNT_AGAIN, Lookups},
-};
+use super::{END_QUIET, lookup::Lookups};
 use crate::{
     engine::{ContainerRef, Network, Replica, references},
     helper::{
@@ -20,9 +16,11 @@ use crate::{
     },
     proxy::{Lease, Scene},
     stage::Halt,
-    wait::{Ended, Heed, Look, Waiter},
+    wait::{Ended, Heed, Look},
 };
 
+/// How often it is counted who asks for an address.
+const COUNT_AGAIN: Duration = Duration::from_millis(100);
 /// Nobody asks for an address any more when nobody has for so long, and for three times as long as it took between two
 /// connections before.
 const QUIET: Duration = Duration::from_secs(1);
@@ -121,13 +119,13 @@ impl HandedOver {
         let clock = || scene.waiter.clock.now();
         let mut lookups = Lookups::new(&self.networks, self.addresses(), clock());
         let mut asks = Asks { number: self.asked(scene).unwrap_or(self.before), last: clock() };
-        // Nobody else is to look again because an heir has answered, nor this one because somebody else is to.
-        let turns = Waiter { waker: Arc::default(), ..scene.waiter.clone() };
+        let turns = scene.waiter.apart();
+        let calls = turns.apart();
         let ended = turns.until(Some(ASKED_AT_MOST), Heed::Urgent, || {
-            let mut look = || asks.count(self.asked(scene), clock());
-            lookups.tell(scene, &turns, &mut || _ = look());
-            let parted = turns.meanwhile(COUNT_AGAIN, || all_have_parted(&self.heirs, help), || _ = look());
-            let is_known = look();
+            let mut is_known = false;
+            let mut count = || is_known = asks.count(self.asked(scene), clock());
+            lookups.tell(scene, &mut |call| calls.meanwhile(COUNT_AGAIN, call, &mut count));
+            let parted = calls.meanwhile(COUNT_AGAIN, || all_have_parted(&self.heirs, help), count);
             let time = asks.last.saturating_duration_since(self.began);
             let quiet = quiet_after(asks.number.saturating_sub(self.before), time);
             let left = quiet.saturating_sub(clock().saturating_duration_since(asks.last));

@@ -17,11 +17,8 @@ use crate::{
     proxy::{Scene, program},
     stage::Halt,
     text::join,
-    wait::Waiter,
 };
 
-/// How often it is counted who asks for an address.
-pub const COUNT_AGAIN: Duration = Duration::from_millis(100);
 /// One that watches Docker, or asks its name server every second, has noticed by now.
 const NOTICES_WITHIN: Duration = Duration::from_millis(1500);
 /// A client that has not used its connection by then does not soon.
@@ -90,6 +87,9 @@ fn nginx_looks_up_once(lines: &[&str], name: &str) -> bool {
     })
 }
 
+/// Makes a call.
+type Beside<'b> = dyn FnMut(&(dyn Fn() + Sync)) + 'b;
+
 /// Who is told to look again, for addresses whose owners have ended.
 pub struct Lookups<'a> {
     networks: &'a [Network],
@@ -115,9 +115,9 @@ impl<'a> Lookups<'a> {
         Lookups { networks, addresses, ended, sought: false, noticed: None, seen, deaf, closing, renewing }
     }
 
-    /// Tells those whose configuration names the service at once, and anybody else who still asks. While their clients
-    /// are waited for it looks, in `turns`.
-    pub fn tell(&mut self, scene: &Scene, turns: &Waiter, look: &mut dyn FnMut()) {
+    /// Tells those whose configuration names the service at once, and anybody else who still asks. What takes its time is
+    /// done `beside` something else.
+    pub fn tell(&mut self, scene: &Scene, beside: &mut Beside) {
         self.leave(scene);
         if !std::mem::replace(&mut self.sought, true) {
             let all = inspect(self.members(|_| true), scene);
@@ -125,20 +125,20 @@ impl<'a> Lookups<'a> {
                 all.iter().filter(|c| program::runs(&c.command, RENEWS) && c.service != scene.service.name);
             self.renewing = renew.map(Container::reference).collect();
             for container in all.into_iter().filter(|c| names_service(c, scene)) {
-                self.tell_one(&container, scene, (turns, look));
+                self.tell_one(&container, scene, beside);
             }
         }
         let since = scene.waiter.clock.now().saturating_duration_since(self.ended);
         if since > RENEWS_WITHIN {
             for proxy in std::mem::take(&mut self.renewing) {
-                self.let_clients_go(proxy, scene, (turns, look));
+                self.let_clients_go(proxy, scene, beside);
             }
         }
         if since > NOTICES_WITHIN {
             let sources = self.sources(scene);
             let asking = self.members(|member| member.addresses.iter().any(|a| sources.contains(a)));
             for container in inspect(asking, scene) {
-                self.tell_one(&container, scene, (turns, look));
+                self.tell_one(&container, scene, beside);
             }
         }
     }
@@ -171,12 +171,12 @@ impl<'a> Lookups<'a> {
         asked.iter().filter(still).map(|((_, from), _)| *from).collect()
     }
 
-    fn tell_one(&mut self, container: &Container, scene: &Scene, turn: (&Waiter, &mut dyn FnMut())) {
+    fn tell_one(&mut self, container: &Container, scene: &Scene, beside: &mut Beside) {
         if !self.seen.insert(container.id.clone()) || container.service == scene.service.name {
             return;
         }
         let told = first_program(container, scene).is_some_and(|program| {
-            self.let_clients_go(container.reference(), scene, turn);
+            self.let_clients_go(container.reference(), scene, beside);
             scene.engine.signal(&container.id, program.signal).is_ok()
         });
         match told {
@@ -189,15 +189,10 @@ impl<'a> Lookups<'a> {
 
     /// A program that reads its configuration again closes the connections that its clients keep for their next request,
     /// and loses one that crosses this (1 in 1,100 requests behind nginx and httpd). They are asked to close them before.
-    fn let_clients_go(
-        &mut self,
-        proxy: ContainerRef,
-        scene: &Scene,
-        (turns, look): (&Waiter, &mut dyn FnMut()),
-    ) {
+    fn let_clients_go(&mut self, proxy: ContainerRef, scene: &Scene, beside: &mut Beside) {
         let Some(help) = scene.help else { return };
         let end = Request::End { quiet: END_QUIET, limit: CLIENTS_GO_WITHIN, ports: vec![] };
-        let _ = turns.meanwhile(COUNT_AGAIN, || help.inside(&proxy, &end), look);
+        beside(&|| drop(help.inside(&proxy, &end)));
         self.closing.push(proxy);
     }
 
