@@ -129,17 +129,18 @@ impl Board {
     /// Waits until everything that it is to wait for is done, and few enough others are under way. False when this service
     /// must not begin: something before it, or anything else, failed, or the user interrupted.
     fn may_begin(&self, plan: &ServicePlan, stage: &Stage) -> bool {
+        let replaces = plan.replaces();
         let look = || {
             let Known { begun, outcomes, freed } = &mut *self.known();
             let is_free = |name| freed.get(name).is_some_and(|all| all.contains(&plan.service));
             let well = outcomes.values().all(|outcome| outcome.is_good());
             // Who has freed others waits for them.
             let is_busy = |name: &&String| !outcomes.contains_key(*name) && !freed.contains_key(*name);
-            let has_room = !plan.replaces() || begun.iter().filter(is_busy).count() < SIDE_BY_SIDE;
+            let has_room = !replaces || begun.iter().filter(is_busy).count() < SIDE_BY_SIDE;
             let over = !well
                 || has_room && plan.after.iter().all(|name| outcomes.contains_key(name) || is_free(name));
             let may = well && !stage.waiter.is_interrupted();
-            if over && may && plan.replaces() {
+            if over && may && replaces {
                 begun.insert(plan.service.clone());
             }
             Ok::<_, ()>(if over { Look::Done(may) } else { Look::Again(Duration::MAX) })

@@ -79,11 +79,7 @@ impl Client {
     fn attach(docker: &Docker, words: &[String]) -> Result<Client, Trouble> {
         let attached = docker.attach(words).map_err(gone)?;
         let mut client = Client { attached, abilities: BTreeMap::new() };
-        let ready = client.first_line();
-        if ready.is_err() {
-            client.attached.kill();
-        }
-        let ready = ready?;
+        let ready = client.first_line().inspect_err(|_| client.attached.kill())?;
         let mut words = ready.split(' ').skip(1);
         match words.next().and_then(|version| version.parse::<u32>().ok()) {
             Some(VERSION) => {

@@ -1,6 +1,7 @@
 //! Nobody reaches a container that has just started, and nothing is delivered to a wrong one.
 
 use crate::net::{BRIDGE, Container, Net, V, VERSIONS};
+use crate::pair::taker;
 use crate::process::{Helper, comes_true};
 use crate::traffic::{Asking, Connection, PORT, Server, who};
 use std::thread;
@@ -19,12 +20,10 @@ struct Guarded {
 impl Guarded {
     fn new() -> Option<Self> {
         let net = Net::new()?;
-        let (old, client) = (net.container(2), net.container(9));
-        let server = Server::start(&old, "old");
+        let (old, _server, _take) = taker(&net, 2, "old", "container");
+        let client = net.container(9);
         let host = Helper::start(&net.host, "host");
-        let mut take = Helper::start(&old.namespace, "container");
-        take.ok(format!("take {} {}", old.own(V::Four), old.own(V::Six)));
-        Some(Self { net, old, client, host, _take: take, _server: server })
+        Some(Self { net, old, client, host, _take, _server })
     }
 
     /// Beside these, whoever comes is not let through.

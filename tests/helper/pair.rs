@@ -15,6 +15,15 @@ pub struct Pair {
     pub take: Helper,
 }
 
+/// One that serves, and with a helper that has these arguments takes what is for others.
+pub fn taker(net: &Net, number: u8, name: &str, arguments: &str) -> (Container, Server, Helper) {
+    let container = net.container(number);
+    let server = Server::start(&container, name);
+    let mut take = Helper::start(&container.namespace, arguments);
+    take.ok(format!("take {} {}", container.own(V::Four), container.own(V::Six)));
+    (container, server, take)
+}
+
 impl Pair {
     /// None, and a line that says why, where it cannot be tried.
     pub fn new() -> Option<Self> {
@@ -24,11 +33,10 @@ impl Pair {
     /// With the arguments of the helpers.
     pub fn with(host: &str, container: &str) -> Option<Self> {
         let net = Net::new()?;
-        let (old, new, client) = (net.container(2), net.container(3), net.container(9));
-        let (old_server, new_server) = (Server::start(&old, "old"), Server::start(&new, "new"));
+        let (old, client) = (net.container(2), net.container(9));
+        let old_server = Server::start(&old, "old");
         let host = Helper::start(&net.host, host);
-        let mut take = Helper::start(&new.namespace, container);
-        take.ok(format!("take {} {}", new.own(V::Four), new.own(V::Six)));
+        let (new, new_server, take) = taker(&net, 3, "new", container);
         Some(Self { net, old, new, client, old_server, new_server, host, take })
     }
 

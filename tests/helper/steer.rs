@@ -1,9 +1,9 @@
 //! Steering and switching: an old container hands over to a successor.
 
 use crate::net::{BRIDGE, V, VERSIONS};
-use crate::pair::Pair;
-use crate::process::{Helper, comes_true};
-use crate::traffic::{Connection, Server, abort, seen_from, who, who_by_udp};
+use crate::pair::{Pair, taker};
+use crate::process::comes_true;
+use crate::traffic::{Connection, abort, seen_from, who, who_by_udp};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -189,10 +189,7 @@ fn a_port_that_is_used_again_after_the_stop_goes_to_the_successor_at_once() {
 #[test]
 fn of_an_address_that_was_let_go_nothing_is_remembered_when_it_is_steered_again() {
     let Some(mut pair) = Pair::new() else { return };
-    let other = pair.net.container(5);
-    let _server = Server::start(&other, "other");
-    let mut take = Helper::start(&other.namespace, "container");
-    take.ok(format!("take {} {}", other.own(V::Four), other.own(V::Six)));
+    let (other, _server, _take) = taker(&pair.net, 5, "other", "container");
     for v in VERSIONS {
         pair.change("steer");
         let (kept, _) = pair.connect(v);
@@ -212,10 +209,7 @@ fn of_an_address_that_was_let_go_nothing_is_remembered_when_it_is_steered_again(
 fn a_mac_that_is_somebody_elses_gets_nothing_that_its_owner_had() {
     let Some(mut pair) = Pair::new() else { return };
     // Of one that was guarded, by one that has ended since.
-    let before = pair.net.container(4);
-    let _server = Server::start(&before, "before");
-    let mut take = Helper::start(&before.namespace, "container");
-    take.ok(format!("take {} {}", before.own(V::Four), before.own(V::Six)));
+    let (before, _server, _take) = taker(&pair.net, 4, "before", "container");
     for v in VERSIONS {
         let guard = format!("guard {BRIDGE} {} {}", pair.old.end(v), before.end(v));
         pair.host.ok(format!("change {guard}"));

@@ -11,6 +11,9 @@ pub enum Ip {
     V6,
 }
 
+/// In bytes. Each part of a key has registers of its own.
+const REGISTER: usize = 4;
+
 pub const BOTH: [Ip; 2] = [Ip::V4, Ip::V6];
 
 impl Ip {
@@ -86,6 +89,12 @@ impl Ip {
         let n = self.registers();
         let rule = self.destination(rule, KEY).load(Base::Transport, 2, 2, KEY + n);
         self.source(rule, KEY + n + 1).load(Base::Transport, 0, 2, KEY + 2 * n + 1)
+    }
+
+    /// The address that was asked for, from the key of a flow.
+    pub fn asked(self, flow: &[u8]) -> Option<IpAddr> {
+        let to = (self.registers() as usize + 1) * REGISTER;
+        flow.get(to..to + self.length() as usize).and_then(address)
     }
 
     /// The fields of a flow.

@@ -7,14 +7,12 @@ use crate::nft::expr::{KEY, Meta, Rule};
 use crate::nft::{Batch, Element, Family, Field, PREFIX, Set, Tables};
 use std::collections::BTreeSet;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Rules act for so long after the last sign of life of their helper.
 const OPEN_MS: u64 = 20_000;
 const GATE: &str = "gate";
 const FORGOTTEN_TOGETHER: usize = 100;
-/// In this time nobody else is answered.
-const FORGETS_FOR: Duration = Duration::from_millis(500);
 
 /// What is to be in tables of one name.
 pub trait Ruleset: Default {
@@ -155,15 +153,15 @@ impl<R: Ruleset> Kept<R> {
         self.made.contains(&family)
     }
 
-    /// Removes elements that packets have added, as many as that is time for. Where some have expired meanwhile the kernel
+    /// Removes elements that packets have added, as many as there is time for. Where some have expired meanwhile the kernel
     /// removes none of those that are removed together, and takes 10 ms or more to say so.
-    pub fn forget(&mut self, family: Family, set: &str, keys: &[Vec<u8>]) {
-        let begun = Instant::now();
+    pub fn forget(&mut self, family: Family, set: &str, keys: &[Vec<u8>], end: Instant) {
         let mut left: Vec<_> = keys.chunks(FORGOTTEN_TOGETHER).collect();
-        while let Some(some) = left.pop().filter(|_| begun.elapsed() < FORGETS_FOR) {
+        while let Some(some) = left.pop().filter(|_| Instant::now() < end) {
             let removed = self.tables.commit(|b| some.iter().for_each(|key| b.delete(family, set, key)));
             if removed.is_err() && some.len() > 1 {
-                left.extend(<[_; 2]>::from(some.split_at(some.len() / 2)));
+                let (some, others) = some.split_at(some.len() / 2);
+                left.extend([some, others]);
             }
         }
     }

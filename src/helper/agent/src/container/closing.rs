@@ -72,24 +72,20 @@ impl Closing {
         self.rules.take_lost()
     }
 
-    /// Lets what waits go on, and nothing wait any more: where a hook of a namespace is removed, the kernel drops what waits
-    /// there (`nf_queue_nf_hook_drop`), and whoever expects it waits until it is sent again.
-    pub fn pause(&mut self) {
+    /// What waits goes on first, and nothing waits any more: where a hook of a namespace is removed, the kernel drops what
+    /// waits there (`nf_queue_nf_hook_drop`), and whoever expects it waits until it is sent again.
+    pub fn clear(&mut self) {
         let _ = self.rules.install(Ports::default());
         self.let_go_on();
         // Of a packet that the other processor had in hand.
         thread::sleep(IN_HAND);
         self.let_go_on();
+        self.rules.clear();
     }
 
     fn let_go_on(&mut self) {
         let begun = Instant::now();
         while begun.elapsed() < GOES_ON_WITHIN && matches!(self.queue.serve(|_| None), Ok(false)) {}
-    }
-
-    pub fn clear(&mut self) {
-        self.pause();
-        self.rules.clear();
     }
 }
 

@@ -18,7 +18,7 @@
 //! stopped listening, or had got the MAC of the one that was meant: 15 of 9,000.)
 
 use super::state::{State, Way};
-use crate::ip::{BOTH, Ip, address, octets};
+use crate::ip::{BOTH, Ip, octets};
 use crate::nft::expr::{ACK, Base, DATA, Entry, KEY, Meta, Rule, SYN};
 use crate::nft::{Batch, Element, Family, Field, Hook, Listed, PREROUTING, Set};
 use crate::protocol::Mac;
@@ -278,9 +278,8 @@ fn of_macs<'a>(macs: impl Iterator<Item = &'a Mac>) -> Vec<Element> {
 
 /// Whether a flow, as it is listed, is to one of the addresses or goes to one of the MACs.
 pub fn leads(ip: Ip, flow: &Listed, addresses: &BTreeSet<IpAddr>, macs: &BTreeSet<Mac>) -> bool {
-    let length = ip.length() as usize;
-    let asked = flow.key.get(length + 4..2 * length + 4).and_then(address);
-    asked.is_some_and(|asked| addresses.contains(&asked)) || macs.iter().any(|mac| mac.0 == *flow.data)
+    ip.asked(&flow.key).is_some_and(|asked| addresses.contains(&asked))
+        || macs.iter().any(|mac| mac.0 == *flow.data)
 }
 
 /// A MAC as a part of a key, where it takes two registers.

@@ -19,10 +19,12 @@ use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 /// Words in an answer that lists: what a person can still make use of.
 const MOST_LISTED: usize = 1000;
-const FORGETS_AGAIN: usize = 3;
+/// In this time nobody else is answered.
+const FORGETS_FOR: Duration = Duration::from_millis(500);
 
 pub struct Host {
     kept: Kept<State>,
@@ -167,17 +169,18 @@ impl Host {
         let State { gone, blocked, .. } = &self.kept.rules;
         let macs: BTreeSet<Mac> = gone.difference(&next.gone).copied().collect();
         let addresses: BTreeSet<IpAddr> = blocked.difference(&next.blocked).copied().collect();
+        let end = Instant::now() + FORGETS_FOR;
         let sets = BOTH.into_iter().flat_map(|ip| [(ip, bridge::FLOWS), (ip, bridge::CLOSING)]);
         for (ip, set) in sets.filter(|_| !macs.is_empty() || !addresses.is_empty()) {
             // A list of many is not whole when some expire meanwhile.
-            for _ in 0..FORGETS_AGAIN {
+            while Instant::now() < end {
                 let mut flows = self.kept.list(Family::Bridge, &ip.name(set)).tried("listing flows")?;
                 flows.retain(|flow| bridge::leads(ip, flow, &addresses, &macs));
                 if flows.is_empty() {
                     break;
                 }
                 let keys: Vec<_> = flows.into_iter().map(|flow| flow.key).collect();
-                self.kept.forget(Family::Bridge, &ip.name(set), &keys);
+                self.kept.forget(Family::Bridge, &ip.name(set), &keys, end);
             }
         }
         Ok(())
